@@ -1,0 +1,62 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+  name: "Ember",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Ember", targets: ["Ember"]),
+    .executable(name: "ember", targets: ["EmberCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+  ],
+  targets: [
+    // Each floor imports only the floors listed here; see docs/architecture.md.
+    .target(name: "CKernels"),
+    .systemLibrary(
+      name: "CZstd", pkgConfig: "libzstd",
+      providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+    .target(name: "EmberKernels", dependencies: ["CKernels"]),
+    .target(
+      name: "EmberFormat",
+      dependencies: ["CZstd", .product(name: "SystemPackage", package: "swift-system")]),
+    .target(
+      name: "EmberTokenizer",
+      dependencies: [.product(name: "SystemPackage", package: "swift-system")]),
+    .target(name: "EmberModel", dependencies: ["EmberKernels", "EmberFormat"]),
+    .target(
+      name: "EmberQuantizer",
+      dependencies: [
+        "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
+    .target(name: "EmberGeneration", dependencies: ["EmberModel", "EmberTokenizer"]),
+    .target(
+      name: "EmberEvaluation",
+      dependencies: ["EmberGeneration", .product(name: "Crypto", package: "swift-crypto")]),
+    .target(
+      name: "Ember",
+      dependencies: [
+        "EmberFormat", "EmberTokenizer", "EmberModel", "EmberQuantizer", "EmberGeneration",
+        "EmberEvaluation",
+      ]),
+    .executableTarget(
+      name: "EmberCLI",
+      dependencies: [
+        "Ember", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .target(name: "EmberTestSupport", path: "Tests/EmberTestSupport"),
+    .testTarget(name: "EmberKernelsTests", dependencies: ["EmberKernels", "EmberTestSupport"]),
+    .testTarget(name: "EmberFormatTests", dependencies: ["EmberFormat", "EmberTestSupport"]),
+    .testTarget(name: "EmberTokenizerTests", dependencies: ["EmberTokenizer", "EmberTestSupport"]),
+    .testTarget(name: "EmberQuantizerTests", dependencies: ["EmberQuantizer", "EmberTestSupport"]),
+    .testTarget(name: "EmberTests", dependencies: ["Ember", "EmberTestSupport"]),
+    .testTarget(name: "EmberCLITests", dependencies: ["Ember", "EmberTestSupport"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11
+)

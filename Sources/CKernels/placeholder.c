@@ -1,0 +1,1 @@
+int ember_kernels_placeholder;
