@@ -1,0 +1,51 @@
+/// The names that tensors have inside a model file, whatever the checkpoint called them.
+///
+/// Matrices are [outputs, inputs]: row r holds the weights of output r. Vectors have one row.
+public enum TensorName {
+  /// [vocabularySize, width]
+  public static let embedding = "embedding"
+  /// [contextLength, width], learned positions only.
+  public static let position = "position"
+  /// [1, width]; `finalNormBias` for layer norm only.
+  public static let finalNorm = "final_norm.weight"
+  public static let finalNormBias = "final_norm.bias"
+  /// [vocabularySize, width], absent when the head is tied to the embedding.
+  public static let head = "head"
+
+  /// The matrices of one layer; each may have a bias beside it.
+  public enum Matrix: String, CaseIterable, Sendable {
+    /// [headCount · headDimension, width]
+    case query = "attention.query"
+    /// [keyValueHeadCount · headDimension, width]
+    case key = "attention.key"
+    /// [keyValueHeadCount · headDimension, width]
+    case value = "attention.value"
+    /// [width, headCount · headDimension]
+    case attentionOutput = "attention.output"
+    /// [feedForwardWidth, width], gated feed-forward only.
+    case gate = "feed_forward.gate"
+    /// [feedForwardWidth, width]
+    case up = "feed_forward.up"
+    /// [width, feedForwardWidth]
+    case down = "feed_forward.down"
+  }
+
+  /// The norms of one layer.
+  public enum Norm: String, CaseIterable, Sendable {
+    case attention = "attention_norm"
+    case feedForward = "feed_forward_norm"
+  }
+
+  public static func weight(_ matrix: Matrix, layer: Int) -> String {
+    "layers.\(layer).\(matrix.rawValue).weight"
+  }
+  public static func bias(_ matrix: Matrix, layer: Int) -> String {
+    "layers.\(layer).\(matrix.rawValue).bias"
+  }
+  public static func weight(_ norm: Norm, layer: Int) -> String {
+    "layers.\(layer).\(norm.rawValue).weight"
+  }
+  public static func bias(_ norm: Norm, layer: Int) -> String {
+    "layers.\(layer).\(norm.rawValue).bias"
+  }
+}
