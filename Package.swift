@@ -50,7 +50,8 @@ let package = Package(
       ]),
 
     .target(name: "EmberTestSupport", path: "Tests/EmberTestSupport"),
-    .testTarget(name: "EmberKernelsTests", dependencies: ["EmberKernels", "EmberTestSupport"]),
+    .testTarget(
+      name: "EmberKernelsTests", dependencies: ["CKernels", "EmberKernels", "EmberTestSupport"]),
     .testTarget(name: "EmberFormatTests", dependencies: ["EmberFormat", "EmberTestSupport"]),
     .testTarget(name: "EmberTokenizerTests", dependencies: ["EmberTokenizer", "EmberTestSupport"]),
     .testTarget(name: "EmberQuantizerTests", dependencies: ["EmberQuantizer", "EmberTestSupport"]),

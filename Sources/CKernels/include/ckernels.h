@@ -1,0 +1,126 @@
+// The hand-written kernels: one table of functions per instruction set.
+//
+// Every function here has a scalar reference in Swift (EmberKernels) that gives the same bits: the
+// order of all floating-point operations is part of each function's contract, stated beside it.
+// So a result depends neither on the instruction set nor on how many tokens are computed at once.
+#ifndef EMBER_CKERNELS_H
+#define EMBER_CKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ember_sync.h"
+
+// A weight matrix [rows, columns] in the model file's layout: groups of 16 rows, each group its
+// tiles of 64 columns from left to right, then its outlier steps of 64 bytes (formats/model-file.md).
+typedef struct {
+  const uint8_t *data;
+  size_t rows;
+  size_t column_tiles;
+  size_t group_stride;   // bytes from one group of 16 rows to the next
+  size_t outlier_steps;  // 64-byte steps behind the tiles of each group
+} ember_matrix;
+
+// Up to 16 input vectors of a matrix product ("a tile of tokens"), as floats and as int8 codes in
+// blocks of 32 columns. x ≈ scale · code; a block whose few large values would drown the others
+// gets a second set of codes for the remainder: x ≈ scale · code + residual_scale · residual_code.
+typedef struct {
+  size_t tokens;   // 1 ... 16
+  size_t columns;  // a multiple of 64; padding is zero
+  const float *values;                // [tokens][columns]
+  const int8_t *codes;                // [columns / 32][tokens][32]
+  const float *scales;                // [columns / 32][tokens]
+  const int32_t *sums;                // [columns / 32][tokens], sum of a block's codes
+  const int8_t *residual_codes;       // as codes; set only in the blocks listed below
+  const float *residual_scales;       // as scales; 0 where a token needs no second set
+  const int32_t *residual_sums;       // as sums
+  const uint32_t *residual_blocks;    // ascending
+  size_t residual_block_count;
+} ember_token_tile;
+
+// Where a product goes: output[token][row], plus bias[row] if given, plus what is there if
+// accumulating: (sum + bias) + old.
+typedef struct {
+  float *output;
+  size_t stride;  // floats from one token to the next
+  const float *bias;
+  int32_t accumulate;
+} ember_output;
+
+// Where the codes of a tile of tokens go; the pointers of ember_token_tile, writable.
+typedef struct {
+  int8_t *codes;
+  float *scales;
+  int32_t *sums;
+  int8_t *residual_codes;
+  float *residual_scales;
+  int32_t *residual_sums;
+  uint32_t *residual_blocks;
+} ember_tile_storage;
+
+// The keys and values of one key/value head, and the queries that look at them.
+typedef struct {
+  const float *queries;   // [query_count][query_stride], scaled by 1/sqrt(dimension), rotated
+  size_t query_stride;
+  size_t query_count;
+  size_t heads_per_token;    // queries in turn belong to one token: query / heads_per_token
+  size_t first_visible;      // positions that the first token sees, itself included
+  const uint16_t *keys;      // half [position / 16][dimension][16]
+  const uint16_t *values;    // half [position][padded_dimension]
+  size_t dimension;
+  size_t padded_dimension;   // a multiple of 16, at most EMBER_MAXIMUM_HEAD_DIMENSION
+  float *output;             // [query_count][output_stride]
+  size_t output_stride;
+  float *scratch;            // [query_count][padded_dimension + 16]
+} ember_attention;
+
+// Positions per step of the online softmax: part of the result's definition.
+#define EMBER_ATTENTION_CHUNK 64
+#define EMBER_MAXIMUM_HEAD_DIMENSION 1024
+
+typedef struct {
+  // Codes of one tile of tokens from their values; returns residual_block_count.
+  // scale = max|x| / 127, code = nearest even of x · (127 / max|x|). A block gets residual codes
+  // where at least 16 of its 32 codes lie in -4 ... 4 (and max|x| is finite and not 0).
+  size_t (*quantize)(const float *values, size_t tokens, size_t columns, ember_tile_storage storage);
+
+  // Row groups first ..< first + count of a product with one tile of tokens.
+  // Per row: blocks in ascending order, each acc = fma(float(dot), half scale · token scale, acc);
+  // then residual blocks likewise; then outlier steps, acc = fma(value, x[column], acc).
+  void (*multiply_q4)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
+  void (*multiply_q8)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
+  // Four partial sums per row, of the columns c with c mod 4 = 0, 1, 2, 3; (p0 + p1) + (p2 + p3).
+  void (*multiply_f16)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
+
+  // Causal attention with the online softmax (Milakov and Gimelshein 2018; Flash Attention,
+  // Dao et al. 2022, algorithm 1), in chunks of EMBER_ATTENTION_CHUNK positions.
+  void (*attend)(const ember_attention *a);
+
+  // out = x / sqrt(mean(x²) + epsilon) · gain
+  void (*rms_norm)(const float *x, const float *gain, float epsilon, size_t n, float *out);
+  // out = (x − mean) / sqrt(variance + epsilon) · gain + bias; bias may be null
+  void (*layer_norm)(const float *x, const float *gain, const float *bias, float epsilon, size_t n, float *out);
+  // x = x · σ(x), in place; relative error at most 4e-7 against the real function
+  void (*silu)(float *x, size_t n);
+  // x = x · Φ(x) in its tanh approximation, in place
+  void (*gelu_tanh)(float *x, size_t n);
+  // x = x · y, in place
+  void (*multiply_elements)(float *x, const float *y, size_t n);
+  // x = x + y, in place
+  void (*add_elements)(float *x, const float *y, size_t n);
+  // x = exp(x − max) and returns their sum (16 partial sums, folded in halves)
+  float (*exponentials)(float *x, float max, size_t n);
+  // The largest of n values; −infinity where n is 0
+  float (*maximum)(const float *x, size_t n);
+} ember_kernels;
+
+#if defined(__x86_64__)
+extern const ember_kernels ember_kernels_avx2;
+extern const ember_kernels ember_kernels_avx512vnni;
+#endif
+
+// Whether this machine (and its operating system) can run a table.
+int32_t ember_supports_avx2(void);
+int32_t ember_supports_avx512vnni(void);
+
+#endif

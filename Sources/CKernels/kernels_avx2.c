@@ -1,0 +1,173 @@
+// AVX2 with FMA and F16C: any x86-64 since 2013 (Haswell, Zen).
+#if defined(__x86_64__)
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#include <immintrin.h>
+
+#include "ckernels.h"
+#include "vectors.h"
+
+INLINE v16f load16_half(const uint16_t *p) {
+  v16f v;
+  v.lo = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+  v.hi = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)));
+  return v;
+}
+
+INLINE v16i round_to_int(v16f v) {
+  v16i r;
+  r.lo = (__attribute__((ext_vector_type(8))) int32_t)_mm256_cvtps_epi32((__m256)v.lo);
+  r.hi = (__attribute__((ext_vector_type(8))) int32_t)_mm256_cvtps_epi32((__m256)v.hi);
+  return r;
+}
+
+INLINE __m256i load32(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+
+// Four activation codes, given to all eight rows.
+INLINE __m256i broadcast4(const int8_t *p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return _mm256_set1_epi32(four);
+}
+
+INLINE __m256i low_codes(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+INLINE __m256i high_codes(__m256i v) { return low_codes(_mm256_srli_epi16(v, 4)); }
+
+// Pairs of 16-bit sums become one 32-bit sum per row.
+INLINE __m256i pairs(__m256i v) { return _mm256_madd_epi16(v, _mm256_set1_epi16(1)); }
+
+// Eight rows × 32 columns. Each of the eight 16-bit additions is at most 15 · 127 · 2 = 3,810 in
+// size, their sum at most 30,480: no saturation.
+INLINE __m256i dot_q4_half(const uint8_t *w, const int8_t *x) {
+  __m256i sum = _mm256_setzero_si256();
+  for (int j = 0; j < 4; j++) {
+    __m256i v = load32(w + 64 * j);
+    __m256i low = _mm256_maddubs_epi16(low_codes(v), broadcast4(x + 4 * j));
+    __m256i high = _mm256_maddubs_epi16(high_codes(v), broadcast4(x + 16 + 4 * j));
+    sum = _mm256_add_epi16(sum, _mm256_add_epi16(low, high));
+  }
+  return pairs(sum);
+}
+
+// Eight rows × 32 columns of signed weights q = code − 128: |q| · (x with q's sign), each pair at
+// most 127 · 127 · 2 = 32,258, then summed in 32 bits.
+INLINE __m256i dot_q8_half(const uint8_t *w, const int8_t *x) {
+  __m256i sum = _mm256_setzero_si256();
+  for (int j = 0; j < 8; j++) {
+    __m256i q = _mm256_xor_si256(load32(w + 64 * j), _mm256_set1_epi8((char)0x80));
+    __m256i signed_x = _mm256_sign_epi8(broadcast4(x + 4 * j), q);
+    sum = _mm256_add_epi32(sum, pairs(_mm256_maddubs_epi16(_mm256_abs_epi8(q), signed_x)));
+  }
+  return sum;
+}
+
+typedef int32_t v8i __attribute__((ext_vector_type(8)));
+typedef float v8f __attribute__((ext_vector_type(8)));
+
+INLINE v16i dot_q4(const uint8_t *w, const int8_t *x) {
+  v16i v;
+  v.lo = (v8i)dot_q4_half(w, x);
+  v.hi = (v8i)dot_q4_half(w + 32, x);
+  return v;
+}
+
+// dot_q8_half takes signed weights: the zero point is out of its sum already.
+enum { Q8_ZERO = 0 };
+
+INLINE v16i dot_q8(const uint8_t *w, const int8_t *x) {
+  v16i v;
+  v.lo = (v8i)dot_q8_half(w, x);
+  v.hi = (v8i)dot_q8_half(w + 32, x);
+  return v;
+}
+
+INLINE v8f scales_of_half(const uint8_t *scales, float token_scale) {
+  return (v8f)_mm256_mul_ps(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)scales)),
+                            _mm256_set1_ps(token_scale));
+}
+
+INLINE v8f add_block(__m256i dot, v8f scale, v8f acc) {
+  return (v8f)_mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), (__m256)scale, (__m256)acc);
+}
+
+// Eight rows, `count` tokens from `token` on: the unpacked weights of a block stay in eight
+// registers while the tokens pass by.
+INLINE void dense_q4_part(const uint8_t *w, const ember_token_tile *x, size_t tiles, size_t token,
+                          int count, int half, v8f *acc) {
+  for (int t = 0; t < count; t++) acc[t] = 0;
+  for (size_t b = 0; b < 2 * tiles; b++) {
+    const uint8_t *tile = w + b / 2 * 576, *block = tile + 64 + b % 2 * 256 + 32 * half;
+    __m256i low[4], high[4];
+    for (int j = 0; j < 4; j++) {
+      __m256i v = load32(block + 64 * j);
+      low[j] = low_codes(v);
+      high[j] = high_codes(v);
+    }
+    for (int t = 0; t < count; t++) {
+      size_t at = b * x->tokens + token + t;
+      const int8_t *codes = x->codes + 32 * at;
+      __m256i sum = _mm256_setzero_si256();
+      for (int j = 0; j < 4; j++) {
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(low[j], broadcast4(codes + 4 * j)));
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(high[j], broadcast4(codes + 16 + 4 * j)));
+      }
+      __m256i dot = _mm256_sub_epi32(pairs(sum), _mm256_set1_epi32(8 * x->sums[at]));
+      acc[t] = add_block(dot, scales_of_half(tile + 32 * (b % 2) + 16 * half, x->scales[at]), acc[t]);
+    }
+  }
+}
+
+INLINE void dense_q8_part(const uint8_t *w, const ember_token_tile *x, size_t tiles, size_t token,
+                          int count, int half, v8f *acc) {
+  for (int t = 0; t < count; t++) acc[t] = 0;
+  for (size_t b = 0; b < 2 * tiles; b++) {
+    const uint8_t *tile = w + b / 2 * 1088, *block = tile + 64 + b % 2 * 512 + 32 * half;
+    __m256i sum[4];
+    for (int t = 0; t < count; t++) sum[t] = _mm256_setzero_si256();
+    for (int j = 0; j < 8; j++) {
+      __m256i q = _mm256_xor_si256(load32(block + 64 * j), _mm256_set1_epi8((char)0x80));
+      __m256i size = _mm256_abs_epi8(q);
+      for (int t = 0; t < count; t++) {
+        const int8_t *codes = x->codes + 32 * (b * x->tokens + token + t) + 4 * j;
+        __m256i product = _mm256_maddubs_epi16(size, _mm256_sign_epi8(broadcast4(codes), q));
+        sum[t] = _mm256_add_epi32(sum[t], pairs(product));
+      }
+    }
+    for (int t = 0; t < count; t++) {
+      size_t at = b * x->tokens + token + t;
+      acc[t] = add_block(sum[t], scales_of_half(tile + 32 * (b % 2) + 16 * half, x->scales[at]), acc[t]);
+    }
+  }
+}
+
+// Two halves of eight rows, tokens by fours: four sums, eight weights and their temporaries are
+// what sixteen registers hold.
+#define DENSE_TILE(NAME, PART)                                                                   \
+  static void NAME(const uint8_t *w, const ember_token_tile *x, size_t tiles, v16f *sums) {      \
+    for (int half = 0; half < 2; half++) {                                                       \
+      /* A half's scales are 16 bytes on, its codes 32. */                                       \
+      for (size_t t = 0; t < x->tokens; t += 4) {                                                \
+        v8f acc[4];                                                                              \
+        size_t n = x->tokens - t;                                                                \
+        if (n >= 4) PART(w, x, tiles, t, 4, half, acc);                                          \
+        else if (n == 3) PART(w, x, tiles, t, 3, half, acc);                                     \
+        else if (n == 2) PART(w, x, tiles, t, 2, half, acc);                                     \
+        else PART(w, x, tiles, t, 1, half, acc);                                                 \
+        for (size_t i = 0; i < n && i < 4; i++) {                                                \
+          if (half) sums[t + i].hi = acc[i]; else sums[t + i].lo = acc[i];                       \
+        }                                                                                        \
+      }                                                                                          \
+    }                                                                                            \
+  }
+
+DENSE_TILE(dense_q4_tile, dense_q4_part)
+DENSE_TILE(dense_q8_tile, dense_q8_part)
+
+#include "kernels_common.h"
+
+const ember_kernels ember_kernels_avx2 = EMBER_KERNEL_TABLE;
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,111 @@
+// AVX-512 with VNNI: Ice Lake, Zen 4 and later.
+#if defined(__x86_64__)
+
+#pragma clang attribute push(                                                                    \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))),        \
+  apply_to = function)
+
+#include <immintrin.h>
+
+#include "ckernels.h"
+#include "vectors.h"
+
+INLINE v16f load16_half(const uint16_t *p) {
+  return (v16f)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+INLINE v16i round_to_int(v16f v) { return (v16i)_mm512_cvtps_epi32((__m512)v); }
+
+INLINE __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
+
+// Four activation codes, given to all sixteen rows.
+INLINE __m512i broadcast4(const int8_t *p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
+}
+
+INLINE __m512i low_codes(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+INLINE __m512i high_codes(__m512i v) { return low_codes(_mm512_srli_epi16(v, 4)); }
+
+INLINE v16i dot_q4(const uint8_t *w, const int8_t *x) {
+  __m512i low = _mm512_setzero_si512(), high = low;
+  for (int j = 0; j < 4; j++) {
+    __m512i v = load64(w + 64 * j);
+    low = _mm512_dpbusd_epi32(low, low_codes(v), broadcast4(x + 4 * j));
+    // Left in the upper half of its byte, 16 times too large; taken back once per block.
+    __m512i upper = _mm512_and_si512(v, _mm512_set1_epi8((char)0xF0));
+    high = _mm512_dpbusd_epi32(high, upper, broadcast4(x + 16 + 4 * j));
+  }
+  return (v16i)_mm512_add_epi32(low, _mm512_srai_epi32(high, 4));
+}
+
+enum { Q8_ZERO = 128 };
+
+INLINE v16i dot_q8(const uint8_t *w, const int8_t *x) {
+  __m512i even = _mm512_setzero_si512(), odd = even;
+  for (int j = 0; j < 8; j += 2) {
+    even = _mm512_dpbusd_epi32(even, load64(w + 64 * j), broadcast4(x + 4 * j));
+    odd = _mm512_dpbusd_epi32(odd, load64(w + 64 * j + 64), broadcast4(x + 4 * j + 4));
+  }
+  return (v16i)_mm512_add_epi32(even, odd);
+}
+
+// Eight tokens at a time: their eight integer sums, eight float sums and the block's eight weight
+// registers fill three quarters of the register file; eight independent chains hide the latency.
+#define DENSE_PART(NAME, TILE, BLOCK_BYTES, UNPACK, ZERO)                                        \
+  INLINE void NAME(const uint8_t *w, const ember_token_tile *x, size_t tiles, size_t token,      \
+                   int count, v16f *sums) {                                                      \
+    v16f acc[8];                                                                                 \
+    for (int t = 0; t < count; t++) acc[t] = 0;                                                  \
+    for (size_t b = 0; b < 2 * tiles; b++) {                                                     \
+      const uint8_t *tile = w + b / 2 * TILE, *block = tile + 64 + b % 2 * BLOCK_BYTES;          \
+      v16f scale = load16_half((const uint16_t *)(tile + 32 * (b % 2)));                         \
+      size_t at = b * x->tokens + token;                                                         \
+      const int8_t *codes = x->codes + 32 * at;                                                  \
+      __m512i weights[8], dot[8];                                                                \
+      UNPACK(block, weights);                                                                    \
+      for (int t = 0; t < count; t++) dot[t] = _mm512_set1_epi32(-(ZERO) * x->sums[at + t]);     \
+      for (int j = 0; j < 8; j++)                                                                \
+        for (int t = 0; t < count; t++)                                                          \
+          dot[t] = _mm512_dpbusd_epi32(dot[t], weights[j], broadcast4(codes + 32 * t + 4 * j));  \
+      for (int t = 0; t < count; t++)                                                            \
+        acc[t] = fma16(to_float((v16i)dot[t]), scale * (v16f)x->scales[at + t], acc[t]);         \
+    }                                                                                            \
+    for (int t = 0; t < count; t++) sums[token + t] = acc[t];                                    \
+  }
+
+INLINE void unpack_q4(const uint8_t *block, __m512i *weights) {
+  for (int j = 0; j < 4; j++) {
+    __m512i v = load64(block + 64 * j);
+    weights[j] = low_codes(v);
+    weights[4 + j] = high_codes(v);
+  }
+}
+
+INLINE void unpack_q8(const uint8_t *block, __m512i *weights) {
+  for (int j = 0; j < 8; j++) weights[j] = load64(block + 64 * j);
+}
+
+DENSE_PART(dense_q4_part, 576, 256, unpack_q4, 8)
+DENSE_PART(dense_q8_part, 1088, 512, unpack_q8, 128)
+
+#define DENSE_TILE(NAME, PART)                                                                   \
+  static void NAME(const uint8_t *w, const ember_token_tile *x, size_t tiles, v16f *sums) {      \
+    size_t t = 0;                                                                                \
+    for (; t + 8 <= x->tokens; t += 8) PART(w, x, tiles, t, 8, sums);                            \
+    if (t + 4 <= x->tokens) { PART(w, x, tiles, t, 4, sums); t += 4; }                           \
+    if (t + 2 <= x->tokens) { PART(w, x, tiles, t, 2, sums); t += 2; }                           \
+    if (t < x->tokens) PART(w, x, tiles, t, 1, sums);                                            \
+  }
+
+DENSE_TILE(dense_q4_tile, dense_q4_part)
+DENSE_TILE(dense_q8_tile, dense_q8_part)
+
+#include "kernels_common.h"
+
+const ember_kernels ember_kernels_avx512vnni = EMBER_KERNEL_TABLE;
+
+#pragma clang attribute pop
+
+#endif

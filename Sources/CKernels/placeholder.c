@@ -1,1 +1,0 @@
-int ember_kernels_placeholder;

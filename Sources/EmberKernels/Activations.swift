@@ -1,0 +1,136 @@
+import CKernels
+
+/// The inputs of matrix products: vectors of floats, and their int8 codes.
+///
+/// A buffer is allocated once and used for every layer. Tokens are kept in tiles of 16.
+public final class Activations: @unchecked Sendable {
+  // Sendable because workers write only the tiles that they have claimed, and `tokens` changes
+  // only between steps.
+
+  public static let tokensPerTile = 16
+
+  /// [tokens][paddedColumns] floats. Columns behind the real ones are zero and must stay so.
+  public let values: UnsafeMutablePointer<Float>
+  /// Columns that hold something.
+  public let columns: Int
+  /// Columns of a vector, a multiple of 64.
+  public let paddedColumns: Int
+  /// Vectors now held; set it between steps only.
+  public var tokens = 0 {
+    didSet {
+      precondition(tokens * paddedColumns <= capacity, "more tokens than there is room for")
+    }
+  }
+
+  private let capacity: Int
+  private let codes: UnsafeMutablePointer<Int8>
+  private let residualCodes: UnsafeMutablePointer<Int8>
+  private let scales: UnsafeMutablePointer<Float>
+  private let residualScales: UnsafeMutablePointer<Float>
+  private let sums: UnsafeMutablePointer<Int32>
+  private let residualSums: UnsafeMutablePointer<Int32>
+  private let residualBlocks: UnsafeMutablePointer<UInt32>
+  private let residualCounts: UnsafeMutablePointer<Int>
+
+  /// Room for `tokens` vectors of up to `columns` columns.
+  public init(tokens: Int, columns: Int) {
+    self.columns = columns
+    paddedColumns = Self.padded(columns)
+    // Tiles are whole, so that a tile's block list has a place of its own.
+    let tiles = (tokens + Self.tokensPerTile - 1) / Self.tokensPerTile
+    capacity = tokens * paddedColumns
+    let blocks = capacity / 32
+    values = .aligned(capacity)
+    codes = .aligned(capacity)
+    residualCodes = .aligned(capacity)
+    scales = .aligned(blocks)
+    residualScales = .aligned(blocks)
+    sums = .aligned(blocks)
+    residualSums = .aligned(blocks)
+    residualBlocks = .aligned(tiles * paddedColumns / 32)
+    residualCounts = .aligned(tiles)
+    values.initialize(repeating: 0, count: capacity)
+    codes.initialize(repeating: 0, count: capacity)
+    residualCodes.initialize(repeating: 0, count: capacity)
+    scales.initialize(repeating: 0, count: blocks)
+    residualScales.initialize(repeating: 0, count: blocks)
+    sums.initialize(repeating: 0, count: blocks)
+    residualSums.initialize(repeating: 0, count: blocks)
+    residualBlocks.initialize(repeating: 0, count: tiles * paddedColumns / 32)
+    residualCounts.initialize(repeating: 0, count: tiles)
+  }
+
+  deinit {
+    values.deallocate()
+    codes.deallocate()
+    residualCodes.deallocate()
+    scales.deallocate()
+    residualScales.deallocate()
+    sums.deallocate()
+    residualSums.deallocate()
+    residualBlocks.deallocate()
+    residualCounts.deallocate()
+  }
+
+  /// Bytes that a buffer of this size takes.
+  public static func byteCount(tokens: Int, columns: Int) -> Int {
+    tokens * padded(columns) * 6 + tokens * padded(columns) / 32 * 16
+  }
+
+  private static func padded(_ columns: Int) -> Int { (columns + 63) / 64 * 64 }
+
+  public var tileCount: Int { (tokens + Self.tokensPerTile - 1) / Self.tokensPerTile }
+
+  /// Tokens of one tile.
+  public func tokenRange(ofTile tile: Int) -> Range<Int> {
+    let first = tile * Self.tokensPerTile
+    return first..<min(tokens, first + Self.tokensPerTile)
+  }
+
+  /// The vector of one token, [paddedColumns].
+  public func vector(_ token: Int) -> UnsafeMutablePointer<Float> {
+    values + token * paddedColumns
+  }
+
+  /// Makes the codes of a tile from its values.
+  public func quantize(tile: Int, kernels: Kernels) {
+    let range = tokenRange(ofTile: tile)
+    let first = range.lowerBound
+    let blocks = paddedColumns / 32
+    let storage = ember_tile_storage(
+      codes: codes + first * paddedColumns, scales: scales + first * blocks,
+      sums: sums + first * blocks, residual_codes: residualCodes + first * paddedColumns,
+      residual_scales: residualScales + first * blocks,
+      residual_sums: residualSums + first * blocks,
+      residual_blocks: residualBlocks + tile * blocks)
+    guard let quantize = kernels.table.quantize else { return }
+    residualCounts[tile] = quantize(
+      values + first * paddedColumns, range.count, paddedColumns, storage)
+  }
+
+  /// Blocks of a tile that needed a second set of codes.
+  public func residualBlockCount(tile: Int) -> Int { residualCounts[tile] }
+
+  package func tile(_ tile: Int) -> ember_token_tile {
+    let range = tokenRange(ofTile: tile)
+    let first = range.lowerBound
+    let blocks = paddedColumns / 32
+    return ember_token_tile(
+      tokens: range.count, columns: paddedColumns, values: values + first * paddedColumns,
+      codes: codes + first * paddedColumns, scales: scales + first * blocks,
+      sums: sums + first * blocks, residual_codes: residualCodes + first * paddedColumns,
+      residual_scales: residualScales + first * blocks,
+      residual_sums: residualSums + first * blocks,
+      residual_blocks: residualBlocks + tile * blocks,
+      residual_block_count: residualCounts[tile])
+  }
+}
+
+extension UnsafeMutablePointer {
+  /// Uninitialised room for `count` elements, 64-byte aligned: a cache line, an AVX-512 register.
+  package static func aligned(_ count: Int) -> UnsafeMutablePointer<Pointee> {
+    UnsafeMutableRawPointer.allocate(
+      byteCount: Swift.max(1, count) * MemoryLayout<Pointee>.stride, alignment: 64
+    ).bindMemory(to: Pointee.self, capacity: Swift.max(1, count))
+  }
+}

@@ -1,0 +1,46 @@
+import CKernels
+
+/// The kernels of one instruction set: a table of functions, chosen once per process.
+///
+/// ```swift
+/// let kernels = Kernels.best
+/// print(kernels.name)  // avx512vnni
+/// ```
+///
+/// Every table gives the same bits, so the choice is one of speed alone; the environment variable
+/// `EMBER_KERNELS` forces one, for tests and bug reports.
+public struct Kernels: @unchecked Sendable {
+  // Sendable because the table holds nothing but pointers to functions without state.
+
+  /// The instruction set's name, as `EMBER_KERNELS` takes it.
+  public let name: String
+  package let table: ember_kernels
+
+  /// The scalar reference: what every other table must equal, bit for bit.
+  public static let scalar = Kernels(name: "scalar", table: scalarTable)
+
+  /// Swift's portable vector types: right everywhere, faster than scalar code.
+  public static let portable = Kernels(name: "portable", table: portableTable)
+
+  /// Every table that this machine can run, the fastest last.
+  public static let available: [Kernels] = {
+    var kernels = [scalar, portable]
+    #if arch(x86_64)
+      if ember_supports_avx2() != 0 {
+        kernels.append(Kernels(name: "avx2", table: ember_kernels_avx2))
+      }
+      if ember_supports_avx512vnni() != 0 {
+        kernels.append(Kernels(name: "avx512vnni", table: ember_kernels_avx512vnni))
+      }
+    #endif
+    return kernels
+  }()
+
+  /// The fastest table that this machine can run.
+  public static let best: Kernels = available.last ?? scalar
+
+  /// The table with this name, or nil where it is unknown or this machine cannot run it.
+  public static func named(_ name: String) -> Kernels? {
+    available.first { $0.name == name }
+  }
+}

@@ -1,0 +1,120 @@
+import CKernels
+
+/// How the weights of a matrix are stored; see `formats/model-file.md` for the layouts.
+public enum MatrixType: Sendable {
+  case f16, q8, q4
+
+  /// Bytes of a tile of 16 rows × 64 columns.
+  public var tileBytes: Int {
+    switch self {
+    case .f16: 2048
+    case .q8: 1088
+    case .q4: 576
+    }
+  }
+}
+
+/// A view of a weight matrix [rows, columns] in the model file's layout. It owns nothing: whoever
+/// makes one keeps the memory alive and mapped.
+public struct Matrix: @unchecked Sendable {
+  // Sendable because the memory behind it is never written.
+
+  public let type: MatrixType
+  public let rows: Int
+  public let columns: Int
+  public let outlierSteps: Int
+  package let data: UnsafeRawPointer
+
+  /// `data` holds `rowGroups · groupStride` bytes.
+  public init(
+    type: MatrixType, rows: Int, columns: Int, outlierSteps: Int, data: UnsafeRawPointer
+  ) {
+    self.type = type
+    self.rows = rows
+    self.columns = columns
+    self.outlierSteps = outlierSteps
+    self.data = data
+  }
+
+  /// Groups of 16 rows, the unit in which work is split.
+  public var rowGroups: Int { (rows + 15) / 16 }
+  /// Tiles of 64 columns.
+  public var columnTiles: Int { (columns + 63) / 64 }
+  public var groupStride: Int { columnTiles * type.tileBytes + outlierSteps * 64 }
+  /// Bytes that one product reads.
+  public var byteCount: Int { rowGroups * groupStride }
+
+  private var view: ember_matrix {
+    ember_matrix(
+      data: data.assumingMemoryBound(to: UInt8.self), rows: rows, column_tiles: columnTiles,
+      group_stride: groupStride, outlier_steps: outlierSteps)
+  }
+
+  /// output[token][row] = Σ weight[row][column] · input[token][column], for some groups of 16 rows.
+  ///
+  /// - Parameters:
+  ///   - inputs: quantized for every block type but f16.
+  ///   - groups: row groups to compute; their rows of the output are written and no others.
+  ///   - output: [tokens][stride] floats.
+  ///   - bias: [rows] floats, added to the product.
+  ///   - accumulating: adds to what the output holds.
+  public func multiply(
+    _ inputs: Activations, groups: Range<Int>, output: UnsafeMutablePointer<Float>, stride: Int,
+    bias: UnsafePointer<Float>? = nil, accumulating: Bool = false, kernels: Kernels
+  ) {
+    // A row group's weights stay in the cache while the tiles of tokens pass by.
+    let multiply =
+      switch type {
+      case .f16: kernels.table.multiply_f16
+      case .q8: kernels.table.multiply_q8
+      case .q4: kernels.table.multiply_q4
+      }
+    guard let multiply else { return }
+    let tiles = inputs.tileCount
+    let step = tiles == 1 ? groups.count : 1
+    var first = groups.lowerBound
+    while first < groups.upperBound {
+      for tile in 0..<tiles {
+        var x = inputs.tile(tile)
+        let target = ember_output(
+          output: output + tile * Activations.tokensPerTile * stride, stride: stride, bias: bias,
+          accumulate: accumulating ? 1 : 0)
+        multiply(view, &x, target, first, step)
+      }
+      first += step
+    }
+  }
+
+  /// Dequantizes row `row` into `columns` floats.
+  public func copyRow(_ row: Int, to output: UnsafeMutablePointer<Float>) {
+    let group = data + row / 16 * groupStride
+    let lane = row % 16
+    for column in 0..<columns {
+      let tile = group + column / 64 * type.tileBytes
+      let block = column % 64 / 32
+      let inner = column % 32
+      func byte(_ offset: Int) -> Int { Int(tile.load(fromByteOffset: offset, as: UInt8.self)) }
+      func half(_ offset: Int) -> Float {
+        Half.value(tile.load(fromByteOffset: offset, as: UInt16.self))
+      }
+      switch type {
+      case .f16:
+        output[column] = half(32 * (column % 64) + 2 * lane)
+      case .q8:
+        let code = byte(64 + 512 * block + 64 * (inner / 4) + 4 * lane + inner % 4)
+        output[column] = half(32 * block + 2 * lane) * Float(code - 128)
+      case .q4:
+        let both = byte(64 + 256 * block + 64 * (inner % 16 / 4) + 4 * lane + inner % 4)
+        let code = inner < 16 ? both & 15 : both >> 4
+        output[column] = half(32 * block + 2 * lane) * Float(code - 8)
+      }
+    }
+    let steps = group + columnTiles * type.tileBytes
+    for step in 0..<outlierSteps {
+      let at = steps + 64 * step + 2 * lane
+      let column = Int(at.load(as: UInt16.self))
+      guard column < columns else { continue }
+      output[column] += Half.value((at + 32).load(as: UInt16.self))
+    }
+  }
+}

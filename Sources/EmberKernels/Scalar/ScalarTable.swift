@@ -1,0 +1,57 @@
+import CKernels
+
+/// The scalar reference as a table of C functions.
+let scalarTable = ember_kernels(
+  quantize: { values, tokens, columns, storage in
+    guard let values else { return 0 }
+    return ScalarQuantize.quantize(values, tokens: tokens, columns: columns, into: storage)
+  },
+  multiply_q4: { m, x, y, first, count in
+    guard let x = x?.pointee else { return }
+    ScalarMultiply.multiplyBlocks(ScalarMultiply.q4, m, x, y, groups: first..<first + count)
+  },
+  multiply_q8: { m, x, y, first, count in
+    guard let x = x?.pointee else { return }
+    ScalarMultiply.multiplyBlocks(ScalarMultiply.q8, m, x, y, groups: first..<first + count)
+  },
+  multiply_f16: { m, x, y, first, count in
+    guard let x = x?.pointee else { return }
+    ScalarMultiply.multiplyHalves(m, x, y, groups: first..<first + count)
+  },
+  attend: { a in
+    guard let a = a?.pointee else { return }
+    ScalarAttention.attend(a)
+  },
+  rms_norm: { x, gain, epsilon, n, out in
+    guard let x, let gain, let out else { return }
+    ScalarElements.rmsNorm(x, gain, epsilon, n, out)
+  },
+  layer_norm: { x, gain, bias, epsilon, n, out in
+    guard let x, let gain, let out else { return }
+    ScalarElements.layerNorm(x, gain, bias, epsilon, n, out)
+  },
+  silu: { x, n in
+    guard let x else { return }
+    ScalarElements.silu(x, n)
+  },
+  gelu_tanh: { x, n in
+    guard let x else { return }
+    ScalarElements.geluTanh(x, n)
+  },
+  multiply_elements: { x, y, n in
+    guard let x, let y else { return }
+    for i in 0..<n { x[i] *= y[i] }
+  },
+  add_elements: { x, y, n in
+    guard let x, let y else { return }
+    for i in 0..<n { x[i] += y[i] }
+  },
+  exponentials: { x, maximum, n in
+    guard let x else { return 0 }
+    return ScalarElements.exponentials(x, maximum, n)
+  },
+  maximum: { x, n in
+    guard let x else { return -.infinity }
+    return ScalarElements.maximum(x, n)
+  }
+)
