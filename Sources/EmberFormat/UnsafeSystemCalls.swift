@@ -1,0 +1,184 @@
+import SystemPackage
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// The system calls that this module needs, each once, as typed functions: errno becomes a thrown
+/// `Errno`, an interrupted call is repeated.
+enum SystemCall {
+  /// What `fstat` says, as far as it is of use.
+  struct Status {
+    let byteCount: Int
+    let permissions: mode_t
+    let linkCount: Int
+    let isDirectory: Bool
+    let isRegularFile: Bool
+  }
+
+  static func open(_ path: FilePath, _ flags: CInt, mode: mode_t = 0) throws(Errno) -> CInt {
+    try repeating {
+      path.withPlatformString { platformOpen($0, flags | O_CLOEXEC, mode) }
+    }
+  }
+
+  static func close(_ descriptor: CInt) {
+    // The result is of no use here: data was synced before, and the descriptor is gone anyway.
+    _ = platformClose(descriptor)
+  }
+
+  static func status(_ descriptor: CInt) throws(Errno) -> Status {
+    var raw = stat()
+    guard fstat(descriptor, &raw) == 0 else { throw Errno(rawValue: errno) }
+    return Status(raw)
+  }
+
+  /// Follows symbolic links.
+  static func status(_ path: FilePath) throws(Errno) -> Status {
+    var raw = stat()
+    guard path.withPlatformString({ stat($0, &raw) }) == 0 else { throw Errno(rawValue: errno) }
+    return Status(raw)
+  }
+
+  static func isWritable(_ path: FilePath) -> Bool {
+    path.withPlatformString { access($0, W_OK) } == 0
+  }
+
+  /// Where a symbolic link points, nil for anything else.
+  static func linkDestination(_ path: FilePath) -> FilePath? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+    // One byte less than the buffer: the terminating zero stays.
+    let count = path.withPlatformString { readlink($0, &buffer, buffer.count - 1) }
+    return count > 0 ? FilePath(platformString: buffer) : nil
+  }
+
+  /// Bytes read at `offset`, 0 at the end of the file.
+  static func pread(
+    _ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer, at offset: Int
+  ) throws(Errno) -> Int {
+    try repeating { platformRead(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
+  }
+
+  /// Bytes written at `offset`, at least one.
+  static func pwrite(
+    _ descriptor: CInt, _ buffer: UnsafeRawBufferPointer, at offset: Int
+  ) throws(Errno) -> Int {
+    let written = try repeating {
+      platformWrite(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+    }
+    guard written > 0 || buffer.isEmpty else { throw .ioError }
+    return written
+  }
+
+  static func setPermissions(_ descriptor: CInt, _ mode: mode_t) throws(Errno) {
+    _ = try repeating { fchmod(descriptor, mode) }
+  }
+
+  /// Data and size on the device itself, not only in its cache.
+  static func synchronize(_ descriptor: CInt) throws(Errno) {
+    #if canImport(Darwin)
+      if fcntl(descriptor, F_FULLFSYNC) == 0 { return }
+    #endif
+    _ = try repeating { fsync(descriptor) }
+  }
+
+  static func rename(_ source: FilePath, to target: FilePath) throws(Errno) {
+    _ = try repeating {
+      source.withPlatformString { from in
+        target.withPlatformString { to in platformRename(from, to) }
+      }
+    }
+  }
+
+  static func unlink(_ path: FilePath) throws(Errno) {
+    _ = try repeating { path.withPlatformString { platformUnlink($0) } }
+  }
+
+  /// An exclusive advisory lock, held until the descriptor closes (also when its process dies).
+  static func lockWithoutWaiting(_ descriptor: CInt) throws(Errno) {
+    _ = try repeating { flock(descriptor, LOCK_EX | LOCK_NB) }
+  }
+
+  /// A shared read-only mapping of the first `byteCount` bytes.
+  static func mapReadOnly(
+    _ descriptor: CInt, byteCount: Int
+  ) throws(Errno) -> UnsafeRawBufferPointer {
+    let address = mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0)
+    guard let address, address != MAP_FAILED else { throw Errno(rawValue: errno) }
+    return UnsafeRawBufferPointer(start: address, count: byteCount)
+  }
+
+  static func unmap(_ mapping: UnsafeRawBufferPointer) {
+    // Cannot fail for a range that `mapReadOnly` returned.
+    _ = munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count)
+  }
+
+  /// Advice on a range that starts on a page.
+  static func advise(_ range: UnsafeRawBufferPointer, _ advice: CInt) throws(Errno) {
+    _ = try repeating {
+      madvise(UnsafeMutableRawPointer(mutating: range.baseAddress), range.count, advice)
+    }
+  }
+
+  static var pageSize: Int { Int(sysconf(CInt(_SC_PAGESIZE))) }
+
+  /// The names in a folder; none where it cannot be listed.
+  static func names(in folder: FilePath) -> [String] {
+    guard let stream = folder.withPlatformString({ opendir($0) }) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      // d_name is a zero-terminated C string inside the entry, valid until the next readdir.
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(
+          to: CChar.self, capacity: MemoryLayout.size(ofValue: pointer.pointee)
+        ) { String(cString: $0) }
+      }
+      names.append(name)
+    }
+    return names
+  }
+
+  private static func repeating<R: SignedInteger>(_ call: () -> R) throws(Errno) -> R {
+    while true {
+      let result = call()
+      if result != -1 { return result }
+      let code = Errno(rawValue: errno)
+      if code != .interrupted { throw code }
+    }
+  }
+}
+
+extension SystemCall.Status {
+  fileprivate init(_ raw: stat) {
+    let kind = raw.st_mode & S_IFMT
+    self.init(
+      byteCount: Int(raw.st_size), permissions: raw.st_mode & 0o777,
+      linkCount: Int(raw.st_nlink), isDirectory: kind == S_IFDIR,
+      isRegularFile: kind == S_IFREG)
+  }
+}
+
+// Inside SystemCall its own functions hide the C functions of the same name.
+private func platformOpen(_ path: UnsafePointer<CChar>, _ flags: CInt, _ mode: mode_t) -> CInt {
+  open(path, flags, mode)
+}
+private func platformClose(_ descriptor: CInt) -> CInt { close(descriptor) }
+private func platformRead(
+  _ descriptor: CInt, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: off_t
+) -> Int {
+  pread(descriptor, buffer, count, offset)
+}
+private func platformWrite(
+  _ descriptor: CInt, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: off_t
+) -> Int {
+  pwrite(descriptor, buffer, count, offset)
+}
+private func platformRename(_ from: UnsafePointer<CChar>, _ to: UnsafePointer<CChar>) -> CInt {
+  rename(from, to)
+}
+private func platformUnlink(_ path: UnsafePointer<CChar>) -> CInt { unlink(path) }

@@ -1,0 +1,57 @@
+internal import CZstd
+
+/// The zstd-compressed sections: small, read once, one frame each.
+enum Zstd {
+  /// High, because the sections are small; fixed, so that equal input gives equal output.
+  static let level: CInt = 19
+
+  /// One frame that declares its content size, or nil where zstd fails.
+  static func compress(_ bytes: [UInt8]) -> [UInt8]? {
+    let capacity = ZSTD_compressBound(bytes.count)
+    guard ZSTD_isError(capacity) == 0 else { return nil }
+    var failed = false
+    let frame = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+      let written = bytes.withUnsafeBytes { source in
+        ZSTD_compress(buffer.baseAddress, capacity, source.baseAddress, source.count, level)
+      }
+      failed = ZSTD_isError(written) != 0
+      // zstd wrote at most `capacity` bytes, all of them initialised.
+      count = failed ? 0 : written
+    }
+    return failed ? nil : frame
+  }
+
+  /// The content of a frame that must fill `frame` exactly and hold exactly `byteCount` bytes;
+  /// the error is what was found instead. The caller has capped `byteCount`.
+  static func decompress(_ frame: [UInt8], byteCount: Int) -> Result<[UInt8], Failure> {
+    let (declared, frameBytes) = frame.withUnsafeBytes { source in
+      (
+        ZSTD_getFrameContentSize(source.baseAddress, source.count),
+        ZSTD_findFrameCompressedSize(source.baseAddress, source.count)
+      )
+    }
+    guard ZSTD_isError(frameBytes) == 0, frameBytes == frame.count else {
+      return .failure(Failure(found: "no whole frame"))
+    }
+    // The values for "unknown" and "error" are near 2^64 and equal no capped size.
+    guard declared == UInt64(byteCount) else {
+      return .failure(Failure(found: "a frame that declares another content size"))
+    }
+    var written = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+      written = frame.withUnsafeBytes { source in
+        ZSTD_decompress(buffer.baseAddress, byteCount, source.baseAddress, source.count)
+      }
+      // zstd never writes past the given capacity; on success the first `written` bytes are set.
+      count = ZSTD_isError(written) == 0 ? written : 0
+    }
+    guard bytes.count == byteCount, ZSTD_isError(written) == 0 else {
+      return .failure(Failure(found: "a frame that does not decompress"))
+    }
+    return .success(bytes)
+  }
+
+  struct Failure: Error {
+    let found: String
+  }
+}
