@@ -1,0 +1,49 @@
+extension Tokenizer {
+  /// The bytes that a token stands for; a control token's are its name. Empty for an id without a
+  /// piece.
+  public func bytes(of id: Int32) -> [UInt8] {
+    guard flags(id) != nil else { return [] }
+    return withView { Array($0.piece(id)) } ?? []
+  }
+
+  /// A token for display: printable, with bytes that are not UTF-8 and control characters shown as
+  /// <0xNN>.
+  public func piece(_ id: Int32) -> String {
+    guard let flags = flags(id) else { return "<unknown id \(id)>" }
+    if flags.contains(.unused) { return "<unused id \(id)>" }
+    var shown = ""
+    var rest = bytes(of: id)[...]
+    while !rest.isEmpty {
+      var decoder = UTF8()
+      var iterator = rest.makeIterator()
+      if case .scalarValue(let scalar) = decoder.decode(&iterator),
+        scalar.properties.generalCategory != .control
+      {
+        shown.unicodeScalars.append(scalar)
+        rest = rest.dropFirst(UTF8.width(scalar))
+      } else {
+        let digits = String(rest[rest.startIndex], radix: 16, uppercase: true)
+        shown += "<0x" + (digits.count == 1 ? "0" : "") + digits + ">"
+        rest = rest.dropFirst()
+      }
+    }
+    return shown
+  }
+
+  /// The text of some ids. Control tokens are not printed; bytes that are not UTF-8 become U+FFFD;
+  /// ids outside the vocabulary are left out.
+  public func decode(_ ids: some Sequence<Int32>) -> String {
+    var decoder = streamDecoder()
+    var text = ""
+    for id in ids { text += decoder.append(id) }
+    return text + decoder.finish()
+  }
+
+  /// Decodes ids as they come.
+  ///
+  /// - Parameter id: the id before the first, which decides whether the first piece's leading space
+  ///   is part of the text (llama2.c: not after the beginning of the sequence).
+  public func streamDecoder(after id: Int32? = nil) -> StreamDecoder {
+    StreamDecoder(self, after: id)
+  }
+}
