@@ -31,6 +31,7 @@ let package = Package(
       name: "EmberQuantizer",
       dependencies: [
         "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
+        .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
     .target(name: "EmberGeneration", dependencies: ["EmberModel", "EmberTokenizer"]),

@@ -1,0 +1,58 @@
+import Foundation
+import SystemPackage
+
+/// Opens a checkpoint of whichever kind a path leads to.
+///
+/// | path | read as |
+/// | --- | --- |
+/// | a folder with `config.json` | Hugging Face: safetensors, one file or shards |
+/// | a `.safetensors` file beside a `config.json` | the same, with these weights |
+/// | any other file | llama2.c version 0, if its header is plausible |
+public enum CheckpointReader {
+  /// Opens a checkpoint; reads headers and configuration only, a few kilobytes for most models.
+  ///
+  /// - Parameters:
+  ///   - path: of a file or folder.
+  ///   - tokenizer: of the tokenizer's file, if not the one beside the checkpoint: a name that
+  ///     ends in `.json` is a Hugging Face tokenizer, any other a llama2.c `tokenizer.bin`.
+  /// - Throws: `CheckpointError`: one line says what is wrong and what to do.
+  public static func open(
+    _ path: FilePath, tokenizer: FilePath? = nil
+  ) throws(CheckpointError) -> Checkpoint {
+    let named = try tokenizer.map(tokenizerSource)
+    let name = lastComponent(of: path)
+    switch PathKind(of: path) {
+    case .folder:
+      guard PathKind(of: path.appending(HuggingFaceReader.configurationName)) != .nothing else {
+        throw .noConfiguration(folder: path)
+      }
+      return try HuggingFaceReader.open(
+        folder: path, weightsFile: nil, name: name, tokenizer: named)
+    case .file where path.extension == "safetensors":
+      let folder = path.removingLastComponent()
+      // A bare file name leaves an empty path, which means the current folder.
+      let parent = folder.isEmpty ? FilePath(".") : folder
+      guard PathKind(of: parent.appending(HuggingFaceReader.configurationName)) != .nothing else {
+        throw .noConfiguration(folder: parent)
+      }
+      return try HuggingFaceReader.open(
+        folder: parent, weightsFile: path, name: name, tokenizer: named)
+    case .file, .other, .nothing:
+      return try Llama2CReader.open(path, name: name, tokenizer: named)
+    }
+  }
+
+  /// The kind of a tokenizer that the user named.
+  private static func tokenizerSource(
+    _ path: FilePath
+  ) throws(CheckpointError) -> TokenizerSource {
+    _ = try CheckpointFile(opening: path)
+    return path.extension?.lowercased() == "json" ? .huggingFace(path) : .llama2c(path)
+  }
+
+  /// The last component of a path, also where it is `.` or ends in `..`.
+  private static func lastComponent(of path: FilePath) -> String {
+    if let component = path.lastComponent, component.kind == .regular { return component.string }
+    return URL(filePath: path.string).standardizedFileURL.lastPathComponent
+  }
+}

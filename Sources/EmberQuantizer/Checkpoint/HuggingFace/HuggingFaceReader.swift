@@ -1,0 +1,77 @@
+import EmberModel
+import SystemPackage
+
+/// Opens a Hugging Face folder: `config.json`, safetensors, and `tokenizer.json` if there is one.
+enum HuggingFaceReader {
+  static let configurationName = "config.json"
+  static let weightsName = "model.safetensors"
+  static let tokenizerName = "tokenizer.json"
+
+  /// - Parameter weightsFile: the file to take instead of the folder's own choice; one that the
+  ///   index lists as a shard stands for the whole of them.
+  static func open(
+    folder: FilePath, weightsFile: FilePath?, name: String, tokenizer: TokenizerSource?
+  ) throws(CheckpointError) -> Checkpoint {
+    let configuration = try HuggingFaceConfiguration(
+      opening: folder.appending(configurationName))
+    let (architecture, names) = try HuggingFaceArchitecture.named(by: configuration)
+      .describe(configuration)
+    let weights = try openWeights(folder: folder, weightsFile: weightsFile)
+    let found = try HuggingFaceTensors(
+      architecture: architecture, names: names, weights: weights, configuration: configuration)
+
+    var warnings = found.warnings
+    func tokenID(_ key: String) throws(CheckpointError) -> Int? {
+      guard let id = try configuration.tokenID(key) else { return nil }
+      guard (0..<architecture.vocabularySize).contains(id) else {
+        warnings.append("\(key) \(id) is outside of the vocabulary and ignored")
+        return nil
+      }
+      return id
+    }
+    let beginOfSequence = try tokenID("bos_token_id")
+    let endOfSequence = try tokenID("eos_token_id")
+    return Checkpoint(
+      architecture: architecture,
+      tensors: found.tensors,
+      tokenizerSource: tokenizer ?? tokenizerBeside(folder),
+      beginOfSequence: beginOfSequence,
+      endOfSequence: endOfSequence,
+      provenance: CheckpointProvenance(
+        format: "safetensors", name: name,
+        files: weights.shards.compactMap { $0.file.path.lastComponent?.string },
+        byteCount: weights.shards.reduce(0) { $0 + $1.file.size },
+        storedTypes: Set(found.tensors.map(\.storedType)).sorted()),
+      warnings: warnings)
+  }
+
+  private static func openWeights(
+    folder: FilePath, weightsFile: FilePath?
+  ) throws(CheckpointError) -> SafetensorsWeights {
+    let index = folder.appending(SafetensorsWeights.indexName)
+    if let weightsFile {
+      if PathKind(of: index) == .file, let component = weightsFile.lastComponent,
+        try SafetensorsWeights.weightMap(of: index).values.contains(component.string)
+      {
+        return try SafetensorsWeights(index: index)
+      }
+      return try SafetensorsWeights(file: weightsFile)
+    }
+    // Where both are there, transformers takes the single file; so do we.
+    let single = folder.appending(weightsName)
+    if PathKind(of: single) != .nothing { return try SafetensorsWeights(file: single) }
+    if PathKind(of: index) != .nothing { return try SafetensorsWeights(index: index) }
+    for other in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+      let path = folder.appending(other)
+      if PathKind(of: path) != .nothing {
+        throw .unsupportedFormat(path: path, found: "a PyTorch checkpoint (pickle)")
+      }
+    }
+    throw .noWeights(folder: folder)
+  }
+
+  private static func tokenizerBeside(_ folder: FilePath) -> TokenizerSource? {
+    let path = folder.appending(tokenizerName)
+    return PathKind(of: path) == .file ? .huggingFace(path) : nil
+  }
+}

@@ -1,0 +1,180 @@
+import EmberModel
+
+/// Finds the tensors of an architecture among the stored ones and checks their shapes.
+struct HuggingFaceTensors {
+  let architecture: Architecture
+  let names: TensorNameMap
+  let weights: SafetensorsWeights
+  let configuration: HuggingFaceConfiguration
+
+  private(set) var tensors: [CheckpointTensor] = []
+  /// Stored names that were asked for.
+  private var used: Set<String> = []
+  private let prefix: String
+
+  /// Collects all tensors, in the order of a model file.
+  init(
+    architecture: Architecture, names: TensorNameMap, weights: SafetensorsWeights,
+    configuration: HuggingFaceConfiguration
+  ) throws(CheckpointError) {
+    self.architecture = architecture
+    self.names = names
+    self.weights = weights
+    self.configuration = configuration
+    prefix =
+      names.prefixes.first { weights.entries[$0 + names.embedding + ".weight"] != nil }
+      ?? names.prefixes[0]
+    try collect()
+  }
+
+  private mutating func collect() throws(CheckpointError) {
+    let width = architecture.width
+    let vocabularySize = architecture.vocabularySize
+    try addTable(TensorName.embedding, stem: prefix + names.embedding, rows: vocabularySize)
+    if let position = names.position {
+      try addMatrix(
+        TensorName.position, stored: prefix + position + ".weight",
+        rows: architecture.contextLength, columns: width)
+    }
+    // A hostile layer count ends at the first layer that is not there.
+    for layer in 0..<architecture.layerCount { try collect(layer: layer) }
+    let finalNorm = prefix + names.finalNorm
+    try addVector(TensorName.finalNorm, stored: finalNorm + ".weight", count: width)
+    if architecture.norm.kind == .layer {
+      try addVector(TensorName.finalNormBias, stored: finalNorm + ".bias", count: width)
+    }
+    if !architecture.tiedHead {
+      try addTable(TensorName.head, stem: names.head, rows: vocabularySize)
+    }
+  }
+
+  private mutating func collect(layer: Int) throws(CheckpointError) {
+    let stem = "\(prefix)\(names.layers).\(layer)."
+    for matrix in architecture.layerMatrices {
+      // Attention and feed-forward block each begin with their norm.
+      switch matrix {
+      case .query: try collect(norm: .attention, layer: layer, stem: stem)
+      case architecture.feedForward.kind == .gated ? .gate : .up:
+        try collect(norm: .feedForward, layer: layer, stem: stem)
+      default: break
+      }
+      try collect(matrix: matrix, layer: layer, stem: stem)
+    }
+  }
+
+  private mutating func collect(
+    norm: TensorName.Norm, layer: Int, stem: String
+  ) throws(CheckpointError) {
+    guard let name = names.norms[norm] else { return }
+    try addVector(
+      TensorName.weight(norm, layer: layer), stored: stem + name + ".weight",
+      count: architecture.width)
+    guard architecture.norm.kind == .layer else { return }
+    try addVector(
+      TensorName.bias(norm, layer: layer), stored: stem + name + ".bias",
+      count: architecture.width)
+  }
+
+  private mutating func collect(
+    matrix: TensorName.Matrix, layer: Int, stem: String
+  ) throws(CheckpointError) {
+    guard let name = names.matrices[matrix] else { return }
+    let rows = architecture.outputs(of: matrix)
+    // Of a fused tensor, our rows come after those of the matrices before us.
+    let before = name.fused.prefix { $0 != matrix }.reduce(0) { $0 + architecture.outputs(of: $1) }
+    let total =
+      name.fused.isEmpty
+      ? rows : name.fused.reduce(0) { $0 + architecture.outputs(of: $1) }
+    try addMatrix(
+      TensorName.weight(matrix, layer: layer), stored: stem + name.stem + ".weight",
+      rows: rows, columns: architecture.inputs(of: matrix), order: name.order,
+      within: before..<total)
+    let bias = stem + name.stem + ".bias"
+    if name.bias == .required || weights.entries[bias] != nil {
+      try addVector(
+        TensorName.bias(matrix, layer: layer), stored: bias, count: rows, within: before..<total)
+    }
+  }
+
+  /// A table with a row per token: the embedding or the head.
+  private mutating func addTable(
+    _ name: String, stem: String, rows: Int
+  ) throws(CheckpointError) {
+    let stored = stem + ".weight"
+    if let shape = weights.entries[stored]?.record.shape, shape.count == 2,
+      shape[1] == architecture.width, shape[0] != rows
+    {
+      throw .vocabularyMismatch(
+        path: configuration.path, tensor: stored, vocabulary: rows, rows: shape[0])
+    }
+    try addMatrix(name, stored: stored, rows: rows, columns: architecture.width)
+  }
+
+  /// - Parameter within: the part of the stored outputs from our first one on.
+  private mutating func addMatrix(
+    _ name: String, stored: String, rows: Int, columns: Int,
+    order: TensorNameMap.Order = .outputsByInputs, within: Range<Int>? = nil
+  ) throws(CheckpointError) {
+    let outputs = within ?? 0..<rows
+    switch order {
+    case .outputsByInputs:
+      try add(
+        name, stored: stored, rows: rows, columns: columns,
+        shape: [outputs.upperBound, columns], skipping: outputs.lowerBound, of: columns,
+        layout: .rowMajor)
+    case .inputsByOutputs:
+      try add(
+        name, stored: stored, rows: rows, columns: columns,
+        shape: [columns, outputs.upperBound], skipping: outputs.lowerBound, of: 1,
+        layout: .columnMajor(stride: outputs.upperBound))
+    }
+  }
+
+  private mutating func addVector(
+    _ name: String, stored: String, count: Int, within: Range<Int>? = nil
+  ) throws(CheckpointError) {
+    let elements = within ?? 0..<count
+    try add(
+      name, stored: stored, rows: 1, columns: count, shape: [elements.upperBound],
+      skipping: elements.lowerBound, of: 1, layout: .rowMajor)
+  }
+
+  /// Adds a tensor that begins `skipping` times `size` elements into a stored one of `shape`.
+  ///
+  /// Once the shapes agree, the checks of the header say that all of `shape` lies within the
+  /// file: what is computed after that cannot overflow.
+  private mutating func add(
+    _ name: String, stored: String, rows: Int, columns: Int, shape: [Int], skipping: Int,
+    of size: Int, layout: StoredMatrix.Layout
+  ) throws(CheckpointError) {
+    guard let entry = weights.entries[stored] else {
+      throw .missingTensor(path: configuration.path.removingLastComponent(), tensor: stored)
+    }
+    let shard = weights.shards[entry.shard]
+    guard let type = StoredType(rawValue: entry.record.type) else {
+      throw .unsupportedType(path: shard.file.path, tensor: stored, found: entry.record.type)
+    }
+    guard entry.record.shape == shape else {
+      throw .wrongShape(
+        path: shard.file.path, tensor: stored, expected: shape, found: entry.record.shape)
+    }
+    used.insert(stored)
+    let offset = shard.dataOffset + entry.record.range.lowerBound + skipping * size * type.size
+    tensors.append(
+      CheckpointTensor(
+        name: name, rows: rows, columns: columns, storedName: stored,
+        storage: StoredMatrix(
+          file: shard.file, offset: offset, type: type, layout: layout, columns: columns)))
+  }
+
+  /// What a user should know: tensors that the architecture has no place for.
+  var warnings: [String] {
+    let unused = weights.entries.keys.filter { name in
+      !used.contains(name) && !names.ignoredSuffixes.contains { name.hasSuffix($0) }
+    }.sorted()
+    guard !unused.isEmpty else { return [] }
+    let shown = unused.prefix(8).joined(separator: ", ")
+    let more = unused.count > 8 ? " and \(unused.count - 8) more" : ""
+    return ["unused tensors in the checkpoint: \(shown)\(more)"]
+  }
+}
