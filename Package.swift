@@ -26,7 +26,7 @@ let package = Package(
     .target(
       name: "EmberTokenizer",
       dependencies: [.product(name: "SystemPackage", package: "swift-system")]),
-    .target(name: "EmberModel", dependencies: ["EmberKernels", "EmberFormat"]),
+    .target(name: "EmberModel", dependencies: ["CKernels", "EmberKernels", "EmberFormat"]),
     .target(
       name: "EmberQuantizer",
       dependencies: [

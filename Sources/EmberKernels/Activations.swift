@@ -40,7 +40,9 @@ public final class Activations: @unchecked Sendable {
     let tiles = (tokens + Self.tokensPerTile - 1) / Self.tokensPerTile
     capacity = tokens * paddedColumns
     let blocks = capacity / 32
-    values = .aligned(capacity)
+    // An outlier's column is 16 bits of the file. Behind the last vector there is room for the
+    // largest, so that a damaged one reads a wrong number and never foreign memory.
+    values = .aligned(capacity + Int(UInt16.max))
     codes = .aligned(capacity)
     residualCodes = .aligned(capacity)
     scales = .aligned(blocks)
@@ -49,7 +51,7 @@ public final class Activations: @unchecked Sendable {
     residualSums = .aligned(blocks)
     residualBlocks = .aligned(tiles * paddedColumns / 32)
     residualCounts = .aligned(tiles)
-    values.initialize(repeating: 0, count: capacity)
+    values.initialize(repeating: 0, count: capacity + Int(UInt16.max))
     codes.initialize(repeating: 0, count: capacity)
     residualCodes.initialize(repeating: 0, count: capacity)
     scales.initialize(repeating: 0, count: blocks)

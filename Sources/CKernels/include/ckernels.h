@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "ember_sync.h"
+#include "ember_system.h"
 
 // A weight matrix [rows, columns] in the model file's layout: groups of 16 rows, each group its
 // tiles of 64 columns from left to right, then its outlier steps of 64 bytes (formats/model-file.md).

@@ -1,0 +1,207 @@
+import CKernels
+import EmberKernels
+
+/// From token ids to logits: the whole model, as every worker of a step runs it.
+///
+/// Shapes: T tokens of one chunk, W the width of the stream, H query heads and K key/value heads of
+/// dimension D, F the feed-forward width, V the vocabulary. Every phase divides its work into
+/// pieces that write disjoint places, so the result does not depend on the number of workers, and
+/// every kernel computes a token the same way alone and among others, so it does not depend on T.
+struct ForwardPass: @unchecked Sendable {
+  // Sendable because a phase's pieces write disjoint places and phases do not overlap.
+
+  let architecture: Architecture
+  let weights: Weights
+  let kernels: Kernels
+  let cache: KeyValueCache
+  let scratch: Scratch
+  /// Token ids, [T].
+  let tokens: UnsafePointer<Int32>
+  let tokenCount: Int
+  /// Positions that are in the cache already.
+  let position: Int
+
+  /// The phases of `layers` and `logits` together.
+  static func phasesPerStep(layers: Int) -> Int { 1 + 10 * layers + 2 }
+
+  /// Embeds the tokens and takes them through all layers; leaves the stream in `scratch.stream`.
+  func layers(_ worker: inout ThreadTeam.Worker) {
+    embed(&worker)
+    for (index, layer) in weights.layers.enumerated() {
+      attention(layer, index, &worker)
+      feedForward(layer, &worker)
+    }
+  }
+
+  /// stream[t] = embedding[token t] (+ position[t])
+  private func embed(_ worker: inout ThreadTeam.Worker) {
+    worker.phase(pieces: tokenCount) { t in
+      let stream = scratch.stream(t)
+      weights.embedding.copyRow(Int(tokens[t]), to: stream)
+      if let table = weights.position {
+        let place = scratch.normed.vector(t)
+        table.copyRow(position + t, to: place)
+        kernels.table.add_elements(stream, place, architecture.width)
+      }
+      if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position + t) }
+    }
+  }
+
+  /// stream += output · attention(norm(stream))
+  private func attention(
+    _ layer: Weights.Layer, _ index: Int, _ worker: inout ThreadTeam.Worker
+  ) {
+    let a = architecture.attention
+    normalise(layer.attentionNorm, &worker)
+    multiply(
+      [
+        (layer.query, scratch.queries, scratch.queryStride),
+        (layer.key, scratch.keys, scratch.keyStride),
+        (layer.value, scratch.values, scratch.keyStride),
+      ], by: scratch.normed, &worker)
+    worker.phase(dividing: tokenCount * a.keyValueHeadCount) { range in
+      for item in range { place(item / a.keyValueHeadCount, item % a.keyValueHeadCount, index) }
+    }
+    let tiles = scratch.attended.tileCount
+    worker.phase(pieces: tiles * a.keyValueHeadCount) { piece in
+      attend(tile: piece / a.keyValueHeadCount, head: piece % a.keyValueHeadCount, layer: index)
+    }
+    quantize(scratch.attended, for: layer.attentionOutput.weight, &worker)
+    multiply(
+      [(layer.attentionOutput, scratch.stream, architecture.width)], by: scratch.attended,
+      accumulating: true, &worker)
+  }
+
+  /// Rotates and scales the queries of one token that share key/value head `head`, rotates the
+  /// key, and stores key and value in the cache.
+  private func place(_ t: Int, _ head: Int, _ layer: Int) {
+    let a = architecture.attention
+    let shared = a.headCount / a.keyValueHeadCount
+    let scale = 1 / Float(a.headDimension).squareRoot()
+    let key = scratch.keys + t * scratch.keyStride + head * a.headDimension
+    let value = scratch.values + t * scratch.keyStride + head * a.headDimension
+    let queries = scratch.queries + t * scratch.queryStride + head * shared * a.headDimension
+    if let rotary = scratch.rotary {
+      rotary.rotate(key, by: scratch.turn(t))
+      for q in 0..<shared { rotary.rotate(queries + q * a.headDimension, by: scratch.turn(t)) }
+    }
+    for i in 0..<shared * a.headDimension { queries[i] *= scale }
+    cache.store(layer: layer, head: head, position: position + t, key: key, value: value)
+  }
+
+  /// Attention of one tile of tokens over one key/value head, into `scratch.attended`.
+  ///
+  /// A single token's query heads go through the keys and values together; those of many tokens
+  /// one head after another, each with all its tokens.
+  private func attend(tile: Int, head: Int, layer: Int) {
+    let a = architecture.attention
+    let shared = a.headCount / a.keyValueHeadCount
+    let range = scratch.attended.tokenRange(ofTile: tile)
+    let single = range.count == 1
+    for q in 0..<(single ? 1 : shared) {
+      let column = (head * shared + q) * a.headDimension
+      var work = ember_attention(
+        queries: scratch.queries + range.lowerBound * scratch.queryStride + column,
+        query_stride: single ? a.headDimension : scratch.queryStride,
+        query_count: single ? shared : range.count, heads_per_token: single ? shared : 1,
+        first_visible: position + range.lowerBound + 1,
+        keys: cache.keys(layer: layer, head: head), values: cache.values(layer: layer, head: head),
+        dimension: a.headDimension, padded_dimension: cache.paddedDimension,
+        output: scratch.attended.vector(range.lowerBound) + column,
+        output_stride: single ? a.headDimension : scratch.attended.paddedColumns,
+        scratch: scratch.attention(head: head * shared + q, token: range.lowerBound))
+      kernels.table.attend(&work)
+    }
+  }
+
+  /// stream += down · (activation(gate · x) ⊙ (up · x)), or down · activation(up · x), where
+  /// x = norm(stream).
+  private func feedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
+    normalise(layer.feedForwardNorm, &worker)
+    let inner = scratch.inner
+    var products = [(layer.up, inner.values, inner.paddedColumns)]
+    if let gate = layer.gate {
+      products.append((gate, scratch.gate, architecture.feedForwardWidth))
+    }
+    multiply(products, by: scratch.normed, &worker)
+    worker.phase(pieces: inner.tileCount) { tile in
+      for t in inner.tokenRange(ofTile: tile) { activate(inner.vector(t), gate: scratch.gate(t)) }
+      if layer.down.weight.type != .f16 { inner.quantize(tile: tile, kernels: kernels) }
+    }
+    multiply(
+      [(layer.down, scratch.stream, architecture.width)], by: inner, accumulating: true, &worker)
+  }
+
+  /// up = activation(gate) ⊙ up, or activation(up) where there is no gate.
+  private func activate(
+    _ up: UnsafeMutablePointer<Float>, gate: UnsafeMutablePointer<Float>
+  ) {
+    let width = architecture.feedForwardWidth
+    let gated = architecture.feedForward.kind == .gated
+    let target = gated ? gate : up
+    switch architecture.feedForward.activation {
+    case .silu: kernels.table.silu(target, width)
+    case .geluTanh: kernels.table.gelu_tanh(target, width)
+    }
+    if gated { kernels.table.multiply_elements(up, gate, width) }
+  }
+
+  /// logits[i] = head · norm(stream[first + i]), for up to 16 tokens.
+  func logits(_ range: Range<Int>, _ worker: inout ThreadTeam.Worker) {
+    let input = scratch.headInput
+    worker.phase(pieces: 1) { _ in
+      for (i, t) in range.enumerated() { normalise(weights.finalNorm, t, into: input.vector(i)) }
+      if weights.head.type != .f16 { input.quantize(tile: 0, kernels: kernels) }
+    }
+    multiply(
+      [(Weights.Linear(weight: weights.head, bias: nil), scratch.logits, scratch.logitsStride)],
+      by: input, &worker)
+  }
+
+  // MARK: - Steps that the blocks share
+
+  /// normed = norm(stream), quantized.
+  private func normalise(_ norm: Weights.Norm, _ worker: inout ThreadTeam.Worker) {
+    let normed = scratch.normed
+    worker.phase(pieces: normed.tileCount) { tile in
+      for t in normed.tokenRange(ofTile: tile) { normalise(norm, t, into: normed.vector(t)) }
+      if scratch.quantizesInputs { normed.quantize(tile: tile, kernels: kernels) }
+    }
+  }
+
+  private func normalise(_ norm: Weights.Norm, _ t: Int, into output: UnsafeMutablePointer<Float>) {
+    let (stream, width) = (scratch.stream(t), architecture.width)
+    let epsilon = architecture.norm.epsilon
+    switch architecture.norm.kind {
+    case .rootMeanSquare: kernels.table.rms_norm(stream, norm.gain, epsilon, width, output)
+    case .layer: kernels.table.layer_norm(stream, norm.gain, norm.bias, epsilon, width, output)
+    }
+  }
+
+  private func quantize(
+    _ inputs: Activations, for matrix: Matrix, _ worker: inout ThreadTeam.Worker
+  ) {
+    if matrix.type == .f16 { return }
+    worker.phase(pieces: inputs.tileCount) { inputs.quantize(tile: $0, kernels: kernels) }
+  }
+
+  /// Products with a common input, as one phase: their row groups in a row.
+  private func multiply(
+    _ products: [(linear: Weights.Linear, output: UnsafeMutablePointer<Float>, stride: Int)],
+    by inputs: Activations, accumulating: Bool = false, _ worker: inout ThreadTeam.Worker
+  ) {
+    let total = products.reduce(0) { $0 + $1.linear.weight.rowGroups }
+    worker.phase(dividing: total) { range in
+      var first = 0
+      for (linear, output, stride) in products {
+        let groups = range.clamped(to: first..<first + linear.weight.rowGroups)
+        if !groups.isEmpty {
+          linear.weight.multiply(
+            inputs, groups: groups.lowerBound - first..<groups.upperBound - first, output: output,
+            stride: stride, bias: linear.bias, accumulating: accumulating, kernels: kernels)
+        }
+        first += linear.weight.rowGroups
+      }
+    }
+  }
+}

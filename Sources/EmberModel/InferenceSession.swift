@@ -1,0 +1,141 @@
+public import EmberKernels
+
+/// One text being computed: a model's weights, a key/value cache and the buffers of a step.
+///
+/// ```swift
+/// let session = try InferenceSession(model: model, threads: 2)
+/// let logits = try session.append([1, 403, 407])   // after the last token
+/// ```
+///
+/// Tokens are appended; the cache keeps the positions so far, and `truncate` takes some back. A
+/// session belongs to one task at a time.
+public final class InferenceSession {
+  public let model: Model
+  /// The most positions that the cache can hold.
+  public let contextLength: Int
+  /// Workers of a step.
+  public let threadCount: Int
+  /// Tokens computed in one pass over the weights.
+  public let chunkLength: Int
+  public let kernels: Kernels
+  /// Positions in the cache.
+  public private(set) var position = 0
+
+  private let cache: KeyValueCache
+  private let scratch: Scratch
+  private let team: ThreadTeam
+
+  /// - Parameters:
+  ///   - contextLength: positions to make room for; the model's own length by default.
+  ///   - threads: workers; by default the physical cores that this process may use.
+  ///   - chunkLength: tokens per pass over the weights while a prompt is read.
+  /// - Throws: `ModelError.contextTooLong`, `.outOfMemory`
+  public init(
+    model: Model, contextLength: Int? = nil, threads: Int? = nil, chunkLength: Int = 128,
+    kernels: Kernels = .best
+  ) throws(ModelError) {
+    let architecture = model.architecture
+    let length = contextLength ?? architecture.contextLength
+    if length > architecture.contextLength || length < 1 {
+      throw .contextTooLong(requested: length, maximum: architecture.contextLength)
+    }
+    self.model = model
+    self.contextLength = length
+    self.threadCount = threads ?? ThreadCount.recommended
+    self.chunkLength = max(1, min(chunkLength, length))
+    self.kernels = kernels
+    cache = try KeyValueCache(architecture: architecture, capacity: length)
+    scratch = Scratch(
+      architecture: architecture, weights: model.weights, paddedDimension: cache.paddedDimension,
+      capacity: self.chunkLength)
+    team = ThreadTeam(
+      threadCount: threadCount,
+      phaseCapacity: ForwardPass.phasesPerStep(layers: architecture.layerCount))
+  }
+
+  /// Bytes of the key/value cache that are in use.
+  public var cacheBytes: Int {
+    KeyValueCache.byteCount(architecture: model.architecture, positions: position)
+  }
+
+  /// Bytes of the buffers beside the cache.
+  public var scratchBytes: Int { scratch.byteCount }
+
+  /// Forgets all positions from `position` on.
+  public func truncate(to position: Int) {
+    self.position = max(0, min(self.position, position))
+  }
+
+  /// Appends tokens and returns the logits after the last of them, [vocabularySize]; the memory
+  /// belongs to the session and holds until the next call.
+  ///
+  /// - Throws: `ModelError.noTokens`, `.contextFull`, `.unknownToken`; then nothing is appended.
+  public func append(_ tokens: [Int32]) throws(ModelError) -> UnsafeMutableBufferPointer<Float> {
+    try check(tokens)
+    tokens.withUnsafeBufferPointer { tokens in
+      guard let ids = tokens.baseAddress else { return }
+      for start in stride(from: 0, to: tokens.count, by: chunkLength) {
+        let end = min(start + chunkLength, tokens.count)
+        compute(ids + start, count: end - start, logitsOfLast: end == tokens.count)
+      }
+    }
+    return UnsafeMutableBufferPointer(start: scratch.logits, count: scratch.logitsStride)
+  }
+
+  /// Appends tokens and calls `body` with the logits after each of them, in order.
+  ///
+  /// - Throws: `ModelError.noTokens`, `.contextFull`, `.unknownToken` (then nothing is appended),
+  ///   and what `body` throws.
+  public func append(
+    _ tokens: [Int32],
+    eachLogits body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void
+  ) throws {
+    try check(tokens)
+    try tokens.withUnsafeBufferPointer { tokens in
+      guard let ids = tokens.baseAddress else { return }
+      for start in stride(from: 0, to: tokens.count, by: chunkLength) {
+        let end = min(start + chunkLength, tokens.count)
+        let pass = compute(ids + start, count: end - start, logitsOfLast: false)
+        for first in stride(from: 0, to: end - start, by: Activations.tokensPerTile) {
+          let range = first..<min(first + Activations.tokensPerTile, end - start)
+          scratch.headInput.tokens = range.count
+          team.step { worker in pass.logits(range, &worker) }
+          for i in range {
+            let row = scratch.logits + (i - first) * scratch.logitsStride
+            try body(
+              start + i, UnsafeMutableBufferPointer(start: row, count: scratch.logitsStride))
+          }
+        }
+      }
+    }
+  }
+
+  /// One pass over the weights for up to `chunkLength` tokens.
+  @discardableResult
+  private func compute(
+    _ tokens: UnsafePointer<Int32>, count: Int, logitsOfLast: Bool
+  ) -> ForwardPass {
+    scratch.prepare(tokens: count)
+    scratch.headInput.tokens = 1
+    let pass = ForwardPass(
+      architecture: model.architecture, weights: model.weights, kernels: kernels, cache: cache,
+      scratch: scratch, tokens: tokens, tokenCount: count, position: position)
+    team.step { worker in
+      pass.layers(&worker)
+      if logitsOfLast { pass.logits(count - 1..<count, &worker) }
+    }
+    position += count
+    return pass
+  }
+
+  private func check(_ tokens: [Int32]) throws(ModelError) {
+    if tokens.isEmpty { throw .noTokens }
+    if position + tokens.count > contextLength {
+      throw .contextFull(capacity: contextLength, used: position, added: tokens.count)
+    }
+    let size = model.architecture.vocabularySize
+    if let bad = tokens.first(where: { $0 < 0 || $0 >= size }) {
+      throw .unknownToken(id: bad, vocabularySize: size)
+    }
+  }
+}

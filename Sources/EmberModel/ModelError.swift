@@ -1,0 +1,42 @@
+/// Why a model cannot be loaded or run, one case per cause.
+public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The metadata is no JSON of the known form, or describes a model that cannot be.
+  case invalidMetadata(path: String, String)
+  /// The architecture needs a tensor that the file does not have.
+  case missingTensor(path: String, name: String)
+  /// A tensor has another shape or type than the architecture says.
+  case wrongTensor(path: String, name: String, expected: String, found: String)
+  /// More positions were asked for than the model can have.
+  case contextTooLong(requested: Int, maximum: Int)
+  /// The tokens do not fit behind those that are in the cache.
+  case contextFull(capacity: Int, used: Int, added: Int)
+  /// Nothing to compute.
+  case noTokens
+  /// A token id outside the vocabulary.
+  case unknownToken(id: Int32, vocabularySize: Int)
+  /// Not enough memory for the key/value cache or the scratch buffers.
+  case outOfMemory(bytes: Int, purpose: String)
+
+  public var description: String {
+    switch self {
+    case .invalidMetadata(let path, let problem):
+      "\(path): metadata: \(problem); convert the checkpoint again with this version of ember"
+    case .missingTensor(let path, let name):
+      "\(path): tensor \(name) is missing; the file is incomplete, convert the checkpoint again"
+    case .wrongTensor(let path, let name, let expected, let found):
+      "\(path): tensor \(name): expected \(expected), found \(found); convert the checkpoint again"
+    case .contextTooLong(let requested, let maximum):
+      "a context of \(requested) positions was asked for, this model has \(maximum): "
+        + "choose --context \(maximum) or less"
+    case .contextFull(let capacity, let used, let added):
+      "\(used) + \(added) tokens do not fit in a context of \(capacity) positions: "
+        + "shorten the text or choose a larger --context"
+    case .noTokens:
+      "there are no tokens to compute: the text is empty and the model adds none of its own"
+    case .unknownToken(let id, let vocabularySize):
+      "token id \(id) is not in the vocabulary: expected 0 to \(vocabularySize - 1)"
+    case .outOfMemory(let bytes, let purpose):
+      "\(bytes) bytes for the \(purpose) cannot be had: choose a smaller --context"
+    }
+  }
+}

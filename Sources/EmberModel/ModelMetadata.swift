@@ -1,0 +1,128 @@
+import Foundation
+
+/// The JSON in a model file's metadata section: what the model is and how it came to be.
+///
+/// Its keys are specified in `formats/model-file.md`.
+public struct ModelMetadata: Codable, Sendable, Equatable {
+  public var architecture: Architecture
+  public var recipe: Recipe
+  public var source: Source
+  /// The program that wrote the file, such as `ember 0.1.0`.
+  public var writtenBy: String
+
+  /// How the weights were quantized.
+  public struct Recipe: Codable, Sendable, Equatable {
+    /// 4, 8 or 16: the precision of the layers' matrices.
+    public var bits: Int
+    /// The precision of the embedding table and the output head.
+    public var tableBits: Int
+    /// `auto`, `0`, or the share of weights kept in fp16, in percent.
+    public var outliers: String
+
+    public init(bits: Int, tableBits: Int, outliers: String) {
+      self.bits = bits
+      self.tableBits = tableBits
+      self.outliers = outliers
+    }
+  }
+
+  /// The checkpoint that the file was made from.
+  public struct Source: Codable, Sendable, Equatable {
+    /// Such as `llama2.c` or `Hugging Face safetensors`.
+    public var format: String
+    /// The last component of its path.
+    public var name: String
+    public var files: [String]
+    public var bytes: Int
+    /// The types its weights were stored in, such as `F16`.
+    public var types: [String]
+
+    public init(format: String, name: String, files: [String], bytes: Int, types: [String]) {
+      self.format = format
+      self.name = name
+      self.files = files
+      self.bytes = bytes
+      self.types = types
+    }
+  }
+
+  public init(architecture: Architecture, recipe: Recipe, source: Source, writtenBy: String) {
+    self.architecture = architecture
+    self.recipe = recipe
+    self.source = source
+    self.writtenBy = writtenBy
+  }
+
+  /// The same bytes for the same content: keys sorted.
+  public func encoded() throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return [UInt8](try encoder.encode(self))
+  }
+
+  /// - Throws: `ModelError.invalidMetadata`
+  public init(decoding bytes: [UInt8], path: String) throws(ModelError) {
+    do {
+      let decoder = JSONDecoder()
+      decoder.keyDecodingStrategy = .convertFromSnakeCase
+      self = try decoder.decode(ModelMetadata.self, from: Data(bytes))
+    } catch {
+      throw .invalidMetadata(path: path, Self.problem(error))
+    }
+    if let problem = architecture.inconsistency {
+      throw .invalidMetadata(path: path, problem)
+    }
+  }
+
+  private static func problem(_ error: any Error) -> String {
+    guard let error = error as? DecodingError else { return "is not JSON" }
+    func place(_ context: DecodingError.Context) -> String {
+      let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+      return path.isEmpty ? "the top level" : path
+    }
+    return switch error {
+    case .keyNotFound(let key, let context): "\(key.stringValue) is missing at \(place(context))"
+    case .typeMismatch(let type, let context): "\(place(context)) is not of type \(type)"
+    case .valueNotFound(_, let context): "\(place(context)) is null"
+    case .dataCorrupted(let context): "\(place(context)) is damaged"
+    @unknown default: "is damaged"
+    }
+  }
+}
+
+extension Architecture {
+  /// What cannot be true of a model, or nil. Sizes are bounded here, so that sums and products of
+  /// them further on cannot overflow.
+  package var inconsistency: String? {
+    func outside(_ name: String, _ value: Int, _ range: ClosedRange<Int>) -> String? {
+      range.contains(value)
+        ? nil : "\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound)"
+    }
+    let large = 1 << 24
+    if let problem = outside("vocabulary_size", vocabularySize, 1...large)
+      ?? outside("width", width, 1...large)
+      ?? outside("layer_count", layerCount, 1...65_536)
+      ?? outside("feed_forward_width", feedForwardWidth, 1...large)
+      ?? outside("context_length", contextLength, 1...(1 << 30))
+      ?? outside("head_count", attention.headCount, 1...65_536)
+      ?? outside("key_value_head_count", attention.keyValueHeadCount, 1...attention.headCount)
+      ?? outside("head_dimension", attention.headDimension, 1...1024)
+    {
+      return problem
+    }
+    if attention.headCount % attention.keyValueHeadCount != 0 {
+      return "head_count \(attention.headCount) is no multiple of key_value_head_count "
+        + "\(attention.keyValueHeadCount)"
+    }
+    if !(norm.epsilon >= 0 && norm.epsilon < 1) { return "norm epsilon is \(norm.epsilon)" }
+    if case .rotary(let base, let dimensions, _) = position {
+      if !(base > 0 && base.isFinite) { return "rotary base is \(base)" }
+      if dimensions < 2 || dimensions % 2 != 0 || dimensions > attention.headDimension {
+        return "rotary dimensions are \(dimensions), expected an even number up to "
+          + "\(attention.headDimension)"
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,109 @@
+import EmberKernels
+
+/// The buffers of a forward pass, allocated once per session for up to `capacity` tokens at a time.
+final class Scratch: @unchecked Sendable {
+  // Sendable for the reason given at ForwardPass.
+
+  let rotary: RotaryTable?
+  /// Whether any matrix takes int8 activations.
+  let quantizesInputs: Bool
+  /// [T][W] the residual stream
+  let stream: UnsafeMutablePointer<Float>
+  /// [T][W] norm(stream)
+  let normed: Activations
+  /// [T][H · D]
+  let queries: UnsafeMutablePointer<Float>
+  let queryStride: Int
+  /// [T][K · D] each
+  let keys: UnsafeMutablePointer<Float>
+  let values: UnsafeMutablePointer<Float>
+  let keyStride: Int
+  /// [T][H · D] the heads' outputs
+  let attended: Activations
+  /// [T][F]
+  let gate: UnsafeMutablePointer<Float>
+  /// [T][F]
+  let inner: Activations
+  /// [16][W]
+  let headInput: Activations
+  /// [16][V]
+  let logits: UnsafeMutablePointer<Float>
+  let logitsStride: Int
+  let byteCount: Int
+
+  private let width: Int
+  private let feedForwardWidth: Int
+  /// [T][rotary dimensions] cosines and sines
+  private let turns: UnsafeMutablePointer<Float>
+  /// [H][T][padded dimension + 16]
+  private let attentionState: UnsafeMutablePointer<Float>
+  private let attentionStride: Int
+  private let capacity: Int
+
+  init(architecture a: Architecture, weights: Weights, paddedDimension: Int, capacity: Int) {
+    self.capacity = capacity
+    if case .rotary(let base, let dimensions, let pairing) = a.position {
+      rotary = RotaryTable(base: base, dimensions: dimensions, pairing: pairing)
+    } else {
+      rotary = nil
+    }
+    quantizesInputs = weights.layers.contains { layer in
+      [layer.query, layer.key, layer.value, layer.up, layer.gate ?? layer.up]
+        .contains { $0.weight.type != .f16 }
+    }
+    width = a.width
+    feedForwardWidth = a.feedForwardWidth
+    queryStride = a.attention.headCount * a.attention.headDimension
+    keyStride = a.attention.keyValueHeadCount * a.attention.headDimension
+    logitsStride = a.vocabularySize
+    attentionStride = paddedDimension + 16
+    let tile = Activations.tokensPerTile
+
+    var total = 0
+    func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
+      total += count * 4
+      let buffer = UnsafeMutablePointer<Float>.aligned(count)
+      buffer.initialize(repeating: 0, count: count)
+      return buffer
+    }
+    func activations(_ tokens: Int, _ columns: Int) -> Activations {
+      total += Activations.byteCount(tokens: tokens, columns: columns)
+      return Activations(tokens: tokens, columns: columns)
+    }
+    stream = floats(capacity * width)
+    normed = activations(capacity, width)
+    queries = floats(capacity * queryStride)
+    keys = floats(capacity * keyStride)
+    values = floats(capacity * keyStride)
+    attended = activations(capacity, queryStride)
+    gate = floats(a.feedForward.kind == .gated ? capacity * feedForwardWidth : 0)
+    inner = activations(capacity, feedForwardWidth)
+    headInput = activations(tile, width)
+    logits = floats(tile * logitsStride)
+    turns = floats(capacity * (rotary?.dimensions ?? 0))
+    attentionState = floats(a.attention.headCount * capacity * attentionStride)
+    byteCount = total
+  }
+
+  deinit {
+    for buffer in [stream, queries, keys, values, gate, logits, turns, attentionState] {
+      buffer.deallocate()
+    }
+  }
+
+  /// Sets the number of tokens of the next step; between steps only.
+  func prepare(tokens: Int) {
+    normed.tokens = tokens
+    attended.tokens = tokens
+    inner.tokens = tokens
+  }
+
+  func stream(_ t: Int) -> UnsafeMutablePointer<Float> { stream + t * width }
+  func gate(_ t: Int) -> UnsafeMutablePointer<Float> { gate + t * feedForwardWidth }
+  func turn(_ t: Int) -> UnsafeMutablePointer<Float> { turns + t * (rotary?.dimensions ?? 0) }
+
+  /// State of the online softmax for the tokens of one head from `token` on.
+  func attention(head: Int, token: Int) -> UnsafeMutablePointer<Float> {
+    attentionState + (head * capacity + token) * attentionStride
+  }
+}
