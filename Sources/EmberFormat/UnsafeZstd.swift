@@ -5,6 +5,9 @@ enum Zstd {
   /// High, because the sections are small; fixed, so that equal input gives equal output.
   static let level: CInt = 19
 
+  /// What a frame starts with (RFC 8878, section 3.1.1).
+  private static let frameMagic: UInt32 = 0xFD2F_B528
+
   /// One frame that declares its content size, or nil where zstd fails.
   static func compress(_ bytes: [UInt8]) -> [UInt8]? {
     let capacity = ZSTD_compressBound(bytes.count)
@@ -24,6 +27,10 @@ enum Zstd {
   /// The content of a frame that must fill `frame` exactly and hold exactly `byteCount` bytes;
   /// the error is what was found instead. The caller has capped `byteCount`.
   static func decompress(_ frame: [UInt8], byteCount: Int) -> Result<[UInt8], Failure> {
+    // zstd itself would also take a "skippable" frame, which holds whatever it likes.
+    guard frame.count >= 4, frame.littleEndian(UInt32.self, at: 0) == frameMagic else {
+      return .failure(Failure(found: "no frame"))
+    }
     let (declared, frameBytes) = frame.withUnsafeBytes { source in
       (
         ZSTD_getFrameContentSize(source.baseAddress, source.count),
