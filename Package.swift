@@ -53,7 +53,9 @@ let package = Package(
     .target(name: "EmberTestSupport", path: "Tests/EmberTestSupport"),
     .testTarget(
       name: "EmberKernelsTests", dependencies: ["CKernels", "EmberKernels", "EmberTestSupport"]),
-    .testTarget(name: "EmberFormatTests", dependencies: ["EmberFormat", "EmberTestSupport"]),
+    .testTarget(
+      name: "EmberFormatTests", dependencies: ["EmberFormat", "EmberTestSupport"],
+      exclude: ["attacks"]),
     .testTarget(name: "EmberTokenizerTests", dependencies: ["EmberTokenizer", "EmberTestSupport"]),
     .testTarget(name: "EmberQuantizerTests", dependencies: ["EmberQuantizer", "EmberTestSupport"]),
     .testTarget(name: "EmberTests", dependencies: ["Ember", "EmberTestSupport"]),
