@@ -1,0 +1,44 @@
+public import SystemPackage
+
+/// What a conversion is asked for.
+public struct QuantizationOptions: Sendable {
+  /// 4 or 8 for blocks of integers, 16 for halves.
+  public var bits: Int
+  /// The same for the embedding table, learned positions and the output head; by default 8 where
+  /// `bits` is 4, else `bits`. These tables are read by rows or decide the last step, and lose
+  /// more from coarse weights than their share of the file.
+  public var tableBits: Int?
+  public var outliers: OutlierBudget
+  /// The tokenizer's file, where it is not beside the checkpoint.
+  public var tokenizer: FilePath?
+  /// Workers; by default the physical cores.
+  public var threads: Int?
+
+  public init(
+    bits: Int, tableBits: Int? = nil, outliers: OutlierBudget = .automatic,
+    tokenizer: FilePath? = nil, threads: Int? = nil
+  ) {
+    self.bits = bits
+    self.tableBits = tableBits
+    self.outliers = outliers
+    self.tokenizer = tokenizer
+    self.threads = threads
+  }
+
+  var resolvedTableBits: Int { tableBits ?? (bits == 4 ? 8 : bits) }
+}
+
+/// How many weights stay in fp16 beside their blocks.
+public enum OutlierBudget: Sendable, Equatable, CustomStringConvertible {
+  /// As many per matrix as gain more than the same bytes would as finer weights.
+  case automatic
+  /// This share of every matrix in blocks, in percent; 0 for none.
+  case percent(Double)
+
+  public var description: String {
+    switch self {
+    case .automatic: "auto"
+    case .percent(let share): "\(share)"
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import SystemPackage
+
+/// Why a checkpoint cannot be converted, beyond what is wrong with the checkpoint or the file.
+public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// An option outside its range.
+  case invalidOption(name: String, expected: String, found: String)
+  /// No tokenizer was named or found.
+  case tokenizerMissing(checkpoint: String)
+  /// The tokenizer has ids that the embedding table has no rows for.
+  case vocabularyMismatch(tokenizer: String, tokens: Int, embeddingRows: Int)
+  /// A weight that half precision cannot hold.
+  case weightTooLarge(tensor: String, row: Int, column: Int, value: Float)
+  /// The output would replace a file of the checkpoint.
+  case outputIsInput(path: String)
+
+  public var description: String {
+    switch self {
+    case .invalidOption(let name, let expected, let found):
+      "\(name): expected \(expected), found \(found)"
+    case .tokenizerMissing(let checkpoint):
+      "\(checkpoint): no tokenizer.bin or tokenizer.json beside it: name it with --tokenizer"
+    case .vocabularyMismatch(let tokenizer, let tokens, let rows):
+      "\(tokenizer): has \(tokens) tokens, but the embedding table has \(rows) rows: "
+        + "this tokenizer belongs to another model"
+    case .weightTooLarge(let tensor, let row, let column, let value):
+      "\(tensor): weight \(value) in row \(row), column \(column) is beyond fp16's 65504: "
+        + "use --bits 8, whose scales reach further"
+    case .outputIsInput(let path):
+      "\(path): is part of the checkpoint itself: choose another output with -o"
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import EmberFormat
+import EmberKernels
+
+/// Writes encoded rows into the bytes of a row group, as `formats/model-file.md` lays them out.
+struct RowGroupWriter {
+  let layout: TensorLayout
+  /// `layout.rowGroupStride` bytes, zero at first.
+  let bytes: UnsafeMutablePointer<UInt8>
+
+  private func store(_ half: UInt16, at offset: Int) {
+    bytes[offset] = UInt8(truncatingIfNeeded: half)
+    bytes[offset + 1] = UInt8(truncatingIfNeeded: half >> 8)
+  }
+
+  /// Sets every code of the group to the code of zero: what padding must hold.
+  func clear() {
+    bytes.update(repeating: 0, count: layout.rowGroupStride)
+    let zero: UInt8 =
+      switch layout.type {
+      case .q4: 0x88
+      case .q8: 0x80
+      case .f16, .f32: 0
+      }
+    if zero == 0 { return }
+    for tile in 0..<layout.columnTiles {
+      let start = tile * layout.type.tileBytes
+      (bytes + start + 64).update(repeating: zero, count: layout.type.tileBytes - 64)
+    }
+  }
+
+  /// One row of a q4 or q8 group; `lane` is the row's place in it.
+  func write(_ row: RowEncoder, lane: Int) {
+    for (index, block) in row.encoded.enumerated() {
+      let tile = index / 2 * layout.type.tileBytes
+      let half = index % 2
+      store(block.scaleBits, at: tile + 32 * half + 2 * lane)
+      if layout.type == .q4 {
+        let start = tile + 64 + 256 * half + 4 * lane
+        for i in 0..<16 {
+          let low = UInt8(Int(block.codes[i]) + 8)
+          let high = UInt8(Int(block.codes[16 + i]) + 8)
+          bytes[start + 64 * (i / 4) + i % 4] = low | high << 4
+        }
+      } else {
+        let start = tile + 64 + 512 * half + 4 * lane
+        for i in 0..<32 {
+          bytes[start + 64 * (i / 4) + i % 4] = UInt8(Int(block.codes[i]) + 128)
+        }
+      }
+    }
+    let steps = layout.columnTiles * layout.type.tileBytes
+    for (step, outlier) in row.outliers.prefix(layout.outlierSteps).enumerated() {
+      store(UInt16(outlier.column), at: steps + 64 * step + 2 * lane)
+      store(Half.bits(outlier.value), at: steps + 64 * step + 32 + 2 * lane)
+    }
+  }
+
+  /// One row of an f16 group.
+  func write(halves row: UnsafePointer<Float>, lane: Int) {
+    for column in 0..<layout.columns {
+      let tile = column / 64 * layout.type.tileBytes
+      store(Half.bits(row[column]), at: tile + 32 * (column % 64) + 2 * lane)
+    }
+  }
+}
