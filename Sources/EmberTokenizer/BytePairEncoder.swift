@@ -73,7 +73,9 @@ struct BytePairEncoder {
         if id >= 0 {
           ids.append(id)
         } else if view.byteToken(0) >= 0 {
-          for byte in character { ids.append(view.byteToken(byte)) }
+          for byte in character where view.byteToken(byte) >= 0 {
+            ids.append(view.byteToken(byte))
+          }
         } else if unknown >= 0 {
           ids.append(unknown)
         }

@@ -134,7 +134,8 @@ struct HuggingFaceFile {
 
   private func specialIds(_ step: JSONValue, _ name: JSONValue) throws(TokenizerError) -> [Int] {
     let field = "post_processor.special_tokens"
-    guard case .string(let name) = name, case .array(let values) = step["special_tokens"][name]["ids"]
+    guard case .string(let name) = name,
+      case .array(let values) = step["special_tokens"][name]["ids"]
     else { throw invalid(field, expected: "an entry with ids for each token", name) }
     var ids: [Int] = []
     for value in values {

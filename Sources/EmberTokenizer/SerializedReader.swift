@@ -104,9 +104,14 @@ struct SerializedReader {
       let id = count(at)
       try expect(id < limit, at, "an id below \(limit)")
       try expect(word(at + 4) & ~AddedTokenFlags.known == 0, at + 4, "known flags")
-      let piece = count(offsets + 4 * id)
-      try expect(count(offsets + 4 * id + 4) > piece, at, "an id with a piece that is not empty")
-      first[Int(bytes[pool + piece])] |= index < raw ? 1 : 2
+      let piece = pool + count(offsets + 4 * id)
+      let end = pool + count(offsets + 4 * id + 4)
+      try expect(end > piece, at, "an id with a piece that is not empty")
+      // A text is cut where these tokens stand in it. Part of a character as a token would cut a
+      // character, and the steps behind rely on whole ones.
+      let isText = String(validating: bytes[piece..<end], as: UTF8.self) != nil
+      try expect(isText, at, "an id with a piece in UTF-8")
+      first[Int(bytes[piece])] |= index < raw ? 1 : 2
     }
     return first
   }
