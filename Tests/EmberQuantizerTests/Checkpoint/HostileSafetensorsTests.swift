@@ -33,7 +33,8 @@ import Testing
   }
 
   @Test(
-    arguments: [0, 1, 2, 7, 1 << 20, 99_999_999, 100_000_001, 1 << 31, 1 << 62, .max] as [UInt64])
+    arguments: [0, 1, 2, 7, 1 << 20, 16 << 20, 99_999_999, 100_000_001, 1 << 31, 1 << 62, .max]
+      as [UInt64])
   func headerLengthsAreNotBelieved(length: UInt64) throws {
     var bytes = Self.good
     for index in 0..<8 { bytes[index] = UInt8(truncatingIfNeeded: length >> (8 * UInt64(index))) }
