@@ -137,13 +137,19 @@ import Testing
     let fixture = try CheckpointFixture()
     try fixture.writeLlama()
     let deep = String(repeating: "[", count: 100_000)
-    for text in [
-      "{", "[]", "null", "{\"a\":}", "\u{FEFF}{}", "{\"a\":1,\"a\":2}", "{\"a\":\(deep)",
-      "{\"x\":{\"a\":1,\"\\u0061\":2}}", "{}\0", "model",
+    for (text, problem) in [
+      ("{", ""), ("[]", "object"), ("null", "object"), ("{\"a\":}", ""), ("\u{FEFF}{}", "object"),
+      ("{\"a\":1,\"a\":2}", "twice"), ("{\"x\":{\"a\":1,\"\\u0061\":2}}", "twice"),
+      ("{\"a\":[{\"b\":1},{\"b\":1,\"b\":1}]}", "twice"), ("{\"a\":\(deep)", "nesting"),
+      ("{}\0", "zero byte"), ("model", "object"),
     ] {
       try fixture.write(text, to: "config.json")
       let error = try #require(openingError(fixture.path), "\(text.prefix(40))")
-      #expect(error.category == .damaged)
+      guard case .damagedJSON = error else {
+        Issue.record("expected .damagedJSON, found \(error)")
+        continue
+      }
+      #expect(problem.isEmpty || error.description.contains(problem), "\(error)")
       #expect(!error.description.contains("\n"))
     }
   }

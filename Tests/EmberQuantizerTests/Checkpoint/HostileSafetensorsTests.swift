@@ -69,37 +69,44 @@ import Testing
     #""\#(name)":{"dtype":"\#(type)","shape":\#(shape),"data_offsets":\#(offsets)}"#
   }
 
+  /// Records over 16 bytes of data, and what the error has to say: each is wrong in one way only.
   @Test(arguments: [
-    // Overlap, gap, a part of the data that belongs to no one, beyond the end.
-    [record("a", "[0,8]"), record("b", "[4,12]")], [record("a", "[0,8]"), record("b", "[0,8]")],
-    [record("a", "[0,8]"), record("b", "[9,17]")], [record("a", "[8,16]")], [record("a", "[0,8]")],
-    [record("a", "[0,8]"), record("b", "[8,24]", shape: "[4]")],
+    // Overlap, gap, data that belongs to no one, an end beyond the end.
+    ([record("a", "[0,16]", shape: "[4]"), record("b", "[8,16]")], "overlaps"),
+    ([record("a", "[0,8]"), record("b", "[0,8]"), record("c", "[8,16]")], "overlaps"),
+    ([record("a", "[0,4]", shape: "[1]"), record("b", "[8,16]")], "gap"),
+    ([record("a", "[8,16]")], "gap"), ([record("a", "[0,8]")], "8 too many"), ([], "16 too many"),
+    ([record("a", "[0,8]"), record("b", "[8,24]", shape: "[4]")], "8 bytes missing"),
+    ([record("a", "[0,9223372036854775807]")], "bytes missing"),
     // Offsets that are none.
-    [record("a", "[8,0]")], [record("a", "[-8,0]")], [record("a", "[0]")],
-    [record("a", "[0,8,16]")], [record("a", "[0,1e300]")], [record("a", "\"0\"")],
-    [record("a", "[0,9223372036854775808]")], [record("a", "[0,9223372036854775807]")],
-    [record("a", "[0.5,8]")], [record("a", "null")],
+    ([record("a", "[8,0]")], "data_offsets"), ([record("a", "[-8,0]")], "data_offsets"),
+    ([record("a", "[0]")], "data_offsets"), ([record("a", "[0,8,16]")], "data_offsets"),
+    ([record("a", "[0,1e300]")], ""), ([record("a", "\"0\"")], ""), ([record("a", "null")], ""),
+    ([record("a", "[0,9223372036854775808]")], ""), ([record("a", "[0.5,8]")], ""),
     // Shapes that do not take these bytes, or overflow.
-    [record("a", "[0,16]", shape: "[3]")], [record("a", "[0,16]", shape: "[-4]")],
-    [record("a", "[0,16]", shape: "[4294967296,4294967296,4]")],
-    [record("a", "[0,16]", shape: "[9223372036854775807,2]")],
-    [record("a", "[0,16]", shape: "[4611686018427387905]")],
-    [record("a", "[0,16]", shape: "[2,2,1,1,1,1,1,1,1]")], [record("a", "[0,16]", shape: "4")],
-    [record("a", "[0,16]", shape: "[0]")], [record("a", "[0,16]", shape: "[3]", type: "F4")],
-    [record("a", "[0,16]", shape: "[[4]]")],
-    // The same name twice, also in another spelling; a record twice within.
-    [record("a", "[0,8]"), record("a", "[8,16]")],
-    [record("a", "[0,8]"), record("\\u0061", "[8,16]")],
-    [#""a":{"dtype":"F32","shape":[2],"shape":[4],"data_offsets":[0,16]}"#],
+    ([record("a", "[0,16]", shape: "[3]")], "takes 12 bytes"),
+    ([record("a", "[0,16]", shape: "[0]")], "takes 0 bytes"),
+    ([record("a", "[0,16]", shape: "[-4]")], "none negative"),
+    ([record("a", "[0,16]", shape: "[4294967296,4294967296,4]")], "no memory"),
+    ([record("a", "[0,16]", shape: "[9223372036854775807,2]")], "no memory"),
+    ([record("a", "[0,16]", shape: "[4611686018427387905]")], "no memory"),
+    ([record("a", "[0,16]", shape: "[2,2,1,1,1,1,1,1,1]")], "dimensions"),
+    ([record("a", "[0,16]", shape: "[33]", type: "F4")], "whole bytes"),
+    ([record("a", "[0,16]", shape: "4")], ""), ([record("a", "[0,16]", shape: "[[4]]")], ""),
+    // The same name twice, also in another spelling; a key twice within a record.
+    ([record("a", "[0,16]", shape: "[4]"), record("a", "[0,16]", shape: "[4]")], "twice"),
+    ([record("a", "[0,16]", shape: "[4]"), record("\\u0061", "[8,16]")], "twice"),
+    ([#""a":{"dtype":"F32","shape":[4],"shape":[4],"data_offsets":[0,16]}"#], "twice"),
     // Records that are none.
-    [#""a":7"#], [#""a":{}"#], [#""a":{"dtype":7,"shape":[4],"data_offsets":[0,16]}"#],
-    [#""a":null"#], [],
+    ([#""a":7"#], ""), ([#""a":{}"#], "missing"), ([#""a":null"#], ""),
+    ([#""a":{"dtype":7,"shape":[4],"data_offsets":[0,16]}"#], ""),
   ])
-  func recordsAreNotBelieved(records: [String]) throws {
+  func recordsAreNotBelieved(records: [String], problem: String) throws {
     let bytes = CheckpointFixture.safetensors(
       header: "{" + records.joined(separator: ",") + "}", data: [UInt8](repeating: 0, count: 16))
     let error = try #require(try error(bytes))
     #expect(error.category == .damaged)
+    #expect(problem.isEmpty || error.description.contains(problem), "\(error)")
     #expect(!error.description.contains("\n"))
   }
 
@@ -122,7 +129,7 @@ import Testing
   }
 
   @Test func manyNamesTakeLinearTime() throws {
-    // 100,000 empty tensors, then all keys with one hash-friendly prefix: no quadratic path.
+    // 100,000 empty tensors: a quadratic path would take minutes.
     let records = (0..<100_000).map { Self.record("t\($0)", "[0,0]", shape: "[0]") }
     let error = try error(
       CheckpointFixture.safetensors(header: "{" + records.joined(separator: ",") + "}"))
