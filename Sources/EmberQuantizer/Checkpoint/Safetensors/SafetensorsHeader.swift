@@ -61,7 +61,11 @@ struct SafetensorsHeader: Sendable {
       }
       total = product
     }
-    guard total % 8 == 0, total / 8 == record.range.count else {
+    guard total % 8 == 0 else {
+      throw Problem(
+        tensor: name, text: "\(record.type) of shape \(record.shape) does not fill whole bytes")
+    }
+    guard total / 8 == record.range.count else {
       throw Problem(
         tensor: name,
         text: "\(record.type) of shape \(record.shape) takes \(total / 8) bytes, found "

@@ -12,8 +12,8 @@ struct SafetensorsWeights: Sendable {
   let entries: [String: Entry]
 
   static let indexName = "model.safetensors.index.json"
-  /// Larger than the index of any model: 100,000 tensors take less.
-  private static let indexLimit = 32 << 20
+  /// Larger than the index of any model: 150,000 tensors take less.
+  private static let indexLimit = 16 << 20
 
   /// Opens a single file.
   init(file path: FilePath) throws(CheckpointError) {
