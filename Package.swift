@@ -56,7 +56,9 @@ let package = Package(
     .testTarget(
       name: "EmberFormatTests", dependencies: ["EmberFormat", "EmberTestSupport"],
       exclude: ["attacks"]),
-    .testTarget(name: "EmberTokenizerTests", dependencies: ["EmberTokenizer", "EmberTestSupport"]),
+    .testTarget(
+      name: "EmberTokenizerTests", dependencies: ["EmberTokenizer", "EmberTestSupport"],
+      exclude: ["fixtures"]),
     .testTarget(name: "EmberQuantizerTests", dependencies: ["EmberQuantizer", "EmberTestSupport"]),
     .testTarget(name: "EmberTests", dependencies: ["Ember", "EmberTestSupport"]),
     .testTarget(name: "EmberCLITests", dependencies: ["Ember", "EmberTestSupport"]),
