@@ -10,6 +10,8 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
   case vocabularyMismatch(tokenizer: String, tokens: Int, embeddingRows: Int)
   /// A weight that half precision cannot hold.
   case weightTooLarge(tensor: String, row: Int, column: Int, value: Float)
+  /// The caller asked to stop; nothing is written.
+  case cancelled
   /// The output would replace a file of the checkpoint.
   case outputIsInput(path: String)
 
@@ -25,6 +27,8 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
     case .weightTooLarge(let tensor, let row, let column, let value):
       "\(tensor): weight \(value) in row \(row), column \(column) is beyond fp16's 65504: "
         + "use --bits 8, whose scales reach further"
+    case .cancelled:
+      "stopped; nothing was written"
     case .outputIsInput(let path):
       "\(path): is part of the checkpoint itself: choose another output with -o"
     }

@@ -1,0 +1,233 @@
+import EmberFormat
+import EmberKernels
+import EmberModel
+import EmberTokenizer
+import Foundation
+public import SystemPackage
+
+/// Turns a checkpoint into a model file, a block of rows at a time.
+///
+/// ```swift
+/// let converter = Converter(
+///   checkpoint: "model.bin", output: "model.q4", options: QuantizationOptions(bits: 4))
+/// let summary = try converter.run()
+/// ```
+///
+/// Memory does not grow with the model: a few megabytes of rows are read, encoded and written
+/// before the next. The file appears at its place only when it is complete. The same checkpoint and
+/// options give the same bytes, on any number of threads.
+public struct Converter: Sendable {
+  public let checkpoint: FilePath
+  public let output: FilePath
+  public let options: QuantizationOptions
+
+  public init(checkpoint: FilePath, output: FilePath, options: QuantizationOptions) {
+    self.checkpoint = checkpoint
+    self.output = output
+    self.options = options
+  }
+
+  /// Where the file goes unless told otherwise: beside the checkpoint, `model.bin` as `model.q4`.
+  public static func defaultOutput(for checkpoint: FilePath, bits: Int) -> FilePath {
+    var output = checkpoint.lexicallyNormalized()
+    let isFolder = (try? FileManager.default.contentsOfDirectory(atPath: output.string)) != nil
+    let name = output.lastComponent?.string ?? "model"
+    let stem = isFolder ? name : output.stem ?? name
+    let file = FilePath.Component("\(stem).\(bits == 16 ? "f16" : "q\(bits)")") ?? "model.out"
+    if output.lastComponent?.kind == .regular { output.removeLastComponent() }
+    return output.appending(file)
+  }
+
+  /// Converts.
+  ///
+  /// - Parameters:
+  ///   - isCancelled: asked between blocks of rows.
+  ///   - progress: told after each block of rows.
+  /// - Throws: `CheckpointError`, `TokenizerError`, `QuantizerError`, `FormatError`; then nothing
+  ///   is written and an older file is as it was.
+  public func run(
+    isCancelled: () -> Bool = { false }, progress: (ConversionProgress) -> Void = { _ in }
+  ) throws -> ConversionSummary {
+    let start = ContinuousClock.now
+    try options.validate()
+    let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    try refuseOverwritingInput(source)
+    let (tokenizer, warnings) = try tokenizer(of: source)
+    var summary = ConversionSummary(warnings: source.warnings + warnings)
+    var writer = try ModelFileWriter(creating: output)
+    let total = source.tensors.reduce(0) { $0 + $1.rows * $1.columns * passes(over: $1) }
+    var state = ConversionProgress(done: 0, total: total, tensor: "")
+    var extent: Substring?
+
+    for tensor in source.tensors {
+      if extent != extentName(tensor.name) {
+        try writer.beginExtent()
+        extent = extentName(tensor.name)
+      }
+      state.tensor = tensor.name
+      func advance(_ weights: Int) throws {
+        state.done += weights
+        progress(state)
+        if isCancelled() { throw QuantizerError.cancelled }
+      }
+      let converter = MatrixConverter(
+        tensor: tensor, type: options.type(of: tensor), importance: nil,
+        threads: options.threads ?? ThreadCount.recommended)
+      let steps = try outlierSteps(converter, advance: advance)
+      let layout = try TensorLayout(
+        type: converter.type, rows: tensor.rows, columns: tensor.columns, outlierSteps: steps)
+      try writer.beginTensor(named: tensor.name, layout: layout)
+      if converter.type == .f32 {
+        try copyVector(tensor, to: &writer)
+        try writer.endTensor(outlierCount: 0, relativeError: 0)
+        try advance(tensor.rows * tensor.columns)
+      } else {
+        let loss = try converter.encode(
+          layout: layout, advance: advance, write: { try writer.write($0) })
+        try writer.endTensor(outlierCount: loss.outlierCount, relativeError: loss.relative)
+        summary.add(layout, loss, named: tensor.name)
+      }
+      summary.tensorCount += 1
+      summary.weightCount += tensor.rows * tensor.columns
+    }
+
+    summary.fileBytes = try writer.finish(
+      metadata: try metadata(of: source).encoded(), tokenizer: tokenizer.serialized())
+    summary.seconds = (ContinuousClock.now - start) / .seconds(1)
+    return summary
+  }
+
+  /// Tensors of one layer lie together; what comes before the layers and after them, likewise.
+  private func extentName(_ tensor: String) -> Substring {
+    let parts = tensor.split(separator: ".", maxSplits: 2)
+    if parts.count == 3, parts[0] == "layers" { return parts[1] }
+    return [TensorName.embedding, TensorName.position].contains(tensor) ? "before" : "after"
+  }
+
+  /// How often the weights of a tensor are looked at: once more where outliers are counted first.
+  private func passes(over tensor: CheckpointTensor) -> Int {
+    options.outliers == .automatic && options.type(of: tensor).allowsOutliers ? 2 : 1
+  }
+
+  private func outlierSteps(
+    _ converter: MatrixConverter, advance: (Int) throws -> Void
+  ) throws -> Int {
+    guard converter.type.allowsOutliers,
+      converter.tensor.columns <= TensorLayout.maximumOutlierColumns
+    else { return 0 }
+    let columns = converter.tensor.columns
+    switch options.outliers {
+    case .percent(let share):
+      return min(columns, Int((Double(columns) * share / 100).rounded(share > 0 ? .up : .down)))
+    case .automatic:
+      // Beyond one weight in sixteen, more bits for all are the better answer.
+      return try converter.profitableOutlierSteps(
+        limit: max(1, columns / 16), advance: advance)
+    }
+  }
+
+  private func copyVector(_ tensor: CheckpointTensor, to writer: inout ModelFileWriter) throws {
+    let count = tensor.rows * tensor.columns
+    let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    defer { values.deallocate() }
+    try tensor.read(rows: 0..<tensor.rows, into: values)
+    // Model files are little-endian; so is every processor that Ember runs on.
+    try writer.write(UnsafeRawBufferPointer(values))
+  }
+
+  private func tokenizer(of source: Checkpoint) throws -> (Tokenizer, warnings: [String]) {
+    let rows = source.architecture.vocabularySize
+    switch source.tokenizerSource {
+    case nil:
+      throw QuantizerError.tokenizerMissing(checkpoint: checkpoint.string)
+    case .llama2c(let path):
+      return (try Tokenizer.llama2c(contentsOf: path, vocabularySize: rows), [])
+    case .huggingFace(let path):
+      let tokenizer = try Tokenizer.huggingFace(
+        tokenizerJSON: path, beginOfSequence: source.beginOfSequence,
+        endOfSequence: source.endOfSequence)
+      let tokens = tokenizer.vocabularySize
+      if tokens > rows {
+        throw QuantizerError.vocabularyMismatch(
+          tokenizer: path.string, tokens: tokens, embeddingRows: rows)
+      }
+      return (
+        tokenizer,
+        tokens == rows
+          ? [] : ["the embedding table has \(rows) rows for \(tokens) tokens: the rest is padding"]
+      )
+    }
+  }
+
+  private func metadata(of source: Checkpoint) -> ModelMetadata {
+    let provenance = source.provenance
+    return ModelMetadata(
+      architecture: source.architecture,
+      recipe: .init(
+        bits: options.bits, tableBits: options.resolvedTableBits,
+        outliers: options.bits == 16 ? "0" : options.outliers.description),
+      source: .init(
+        format: provenance.format, name: provenance.name, files: provenance.files,
+        bytes: provenance.byteCount, types: provenance.storedTypes),
+      writtenBy: "ember \(Self.version)")
+  }
+
+  /// The version that files say they were written by.
+  public static let version = "0.1.0"
+
+  private func refuseOverwritingInput(_ source: Checkpoint) throws(QuantizerError) {
+    func resolved(_ path: FilePath) -> String {
+      URL(filePath: path.string).resolvingSymlinksInPath().standardizedFileURL.path
+    }
+    let target = resolved(output)
+    var inputs = [resolved(checkpoint)]
+    inputs += source.provenance.files.map { resolved(checkpoint.appending($0)) }
+    switch source.tokenizerSource {
+    case .llama2c(let path), .huggingFace(let path): inputs.append(resolved(path))
+    case nil: break
+    }
+    if inputs.contains(target) { throw .outputIsInput(path: output.string) }
+  }
+}
+
+extension QuantizationOptions {
+  /// - Throws: `QuantizerError.invalidOption`
+  func validate() throws(QuantizerError) {
+    func check(_ name: String, _ bits: Int) throws(QuantizerError) {
+      if ![4, 8, 16].contains(bits) {
+        throw .invalidOption(name: name, expected: "4, 8 or 16", found: "\(bits)")
+      }
+    }
+    try check("--bits", bits)
+    try check("--table-bits", resolvedTableBits)
+    if case .percent(let share) = outliers, !(share >= 0 && share <= 10) {
+      throw .invalidOption(
+        name: "--outliers", expected: "auto or a percentage from 0 to 10", found: "\(share)")
+    }
+  }
+
+  func type(of tensor: CheckpointTensor) -> BlockType {
+    let name = tensor.name
+    if name.hasSuffix(".bias") || name.hasSuffix("norm.weight") { return .f32 }
+    let isTable = [TensorName.embedding, TensorName.position, TensorName.head].contains(name)
+    switch isTable ? resolvedTableBits : bits {
+    case 4: return .q4
+    case 8: return .q8
+    default: return .f16
+    }
+  }
+}
+
+extension ConversionSummary {
+  fileprivate mutating func add(
+    _ layout: TensorLayout, _ loss: MatrixConverter.Loss, named name: String
+  ) {
+    matrixWeightCount += layout.rows * layout.columns
+    matrixBytes += layout.byteCount
+    outlierCount += loss.outlierCount
+    if layout.type.allowsOutliers { blockWeightCount += layout.rows * layout.columns }
+    if loss.relative > largestRelativeError?.error ?? 0 {
+      largestRelativeError = (name, loss.relative)
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import EmberFormat
+import EmberKernels
+import Foundation
+
+/// Converts one tensor: reads rows in blocks, encodes row groups side by side, hands on bytes.
+struct MatrixConverter {
+  let tensor: CheckpointTensor
+  let type: BlockType
+  /// How much an error in each input column matters; nil where all are alike.
+  let importance: [Float]?
+  let threads: Int
+
+  /// What encoding a tensor cost.
+  struct Loss {
+    var squaredError = 0.0
+    var squaredWeights = 0.0
+    var outlierCount = 0
+
+    var relative: Float {
+      squaredWeights == 0 ? 0 : Float((squaredError / squaredWeights).squareRoot())
+    }
+
+    static func += (a: inout Loss, b: Loss) {
+      a.squaredError += b.squaredError
+      a.squaredWeights += b.squaredWeights
+      a.outlierCount += b.outlierCount
+    }
+  }
+
+  private var encoder: RowEncoder {
+    RowEncoder(
+      search: type == .q4 ? .q4 : .q8, columns: tensor.columns, importance: importance)
+  }
+
+  /// Steps of outliers per row that gain more than their bytes would elsewhere.
+  ///
+  /// A step costs 32 bits per row. Spent as finer weights, they would divide a row's error by
+  /// 4^(32 / columns), a bit per weight dividing it by 4. So step s is worth it where the gain of
+  /// all rows' s-th outliers is larger than that share of the error that is left.
+  func profitableOutlierSteps(
+    limit: Int, advance: (Int) throws -> Void
+  ) throws -> Int {
+    let worth = 1 - powerOfFour(-32 / Float(tensor.columns))
+    var gains = [Double](repeating: 0, count: limit)
+    var error = 0.0
+    try forEachBlock(advance: advance) { rows, values in
+      let parts = concurrently(rows.count) { range -> (Double, [Double]) in
+        var encoder = self.encoder
+        var gains = [Double](repeating: 0, count: limit)
+        var error = 0.0
+        for row in range {
+          encoder.load(values + row * tensor.columns)
+          error += Double(encoder.error)
+          for step in 0..<limit {
+            // A row stops where its own gain is a tenth of what would pay; others may go on.
+            let before = encoder.error
+            guard let gain = encoder.takeOutlier() else { break }
+            gains[step] += Double(gain)
+            if gain < 0.1 * worth * before { break }
+          }
+        }
+        return (error, gains)
+      }
+      for part in parts {
+        error += part.0
+        for step in 0..<limit { gains[step] += part.1[step] }
+      }
+    }
+    var steps = 0
+    for gain in gains {
+      if !(gain > Double(worth) * error) { break }
+      error -= gain
+      steps += 1
+    }
+    return steps
+  }
+
+  /// Encodes the tensor and hands its bytes to `write`, in order.
+  func encode(
+    layout: TensorLayout, advance: (Int) throws -> Void,
+    write: (UnsafeRawBufferPointer) throws -> Void
+  ) throws -> Loss {
+    var total = Loss()
+    try forEachBlock(advance: advance) { rows, values in
+      let groups = (rows.count + 15) / 16
+      let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: groups * layout.rowGroupStride)
+      defer { bytes.deallocate() }
+      let parts = concurrently(groups) { range -> Result<Loss, QuantizerError> in
+        var loss = Loss()
+        var encoder = self.encoder
+        for group in range {
+          let writer = RowGroupWriter(layout: layout, bytes: bytes + group * layout.rowGroupStride)
+          writer.clear()
+          for lane in 0..<min(16, rows.count - 16 * group) {
+            let row = 16 * group + lane
+            let weights = values + row * tensor.columns
+            if layout.type == .f16 {
+              if let column = (0..<tensor.columns).first(where: { abs(weights[$0]) > 65_504 }) {
+                return .failure(
+                  .weightTooLarge(
+                    tensor: tensor.name, row: rows.lowerBound + row, column: column,
+                    value: weights[column]))
+              }
+              writer.write(halves: weights, lane: lane)
+            } else {
+              encoder.load(weights)
+              while encoder.outliers.count < layout.outlierSteps, encoder.takeOutlier() != nil {}
+              writer.write(encoder, lane: lane)
+              loss.outlierCount += encoder.outliers.count
+            }
+            measure(weights, encoder, into: &loss)
+          }
+        }
+        return .success(loss)
+      }
+      for part in parts { total += try part.get() }
+      try write(UnsafeRawBufferPointer(start: bytes, count: groups * layout.rowGroupStride))
+    }
+    return total
+  }
+
+  /// Adds what a row lost; the importance of columns plays no part in what is reported.
+  private func measure(
+    _ weights: UnsafePointer<Float>, _ encoder: RowEncoder, into loss: inout Loss
+  ) {
+    var error: Float = 0
+    var size: Float = 0
+    for column in 0..<tensor.columns {
+      let weight = weights[column]
+      size += weight * weight
+      if type == .f16 {
+        let lost = weight - Half.value(Half.bits(weight))
+        error += lost * lost
+      }
+    }
+    if type != .f16 {
+      for (values, encoded) in zip(encoder.weights, encoder.encoded) {
+        let lost = values - encoded.codes * encoded.scale
+        error += (lost * lost).sum()
+      }
+      for outlier in encoder.outliers {
+        let lost = outlier.value - Half.value(Half.bits(outlier.value))
+        error += lost * lost
+      }
+    }
+    loss.squaredError += Double(error)
+    loss.squaredWeights += Double(size)
+  }
+
+  /// Reads the tensor in blocks of whole row groups.
+  private func forEachBlock(
+    advance: (Int) throws -> Void,
+    _ body: (Range<Int>, UnsafePointer<Float>) throws -> Void
+  ) throws {
+    let step = tensor.preferredRowCount
+    let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: step * tensor.columns)
+    defer { buffer.deallocate() }
+    for first in stride(from: 0, to: tensor.rows, by: step) {
+      let rows = first..<min(first + step, tensor.rows)
+      try tensor.read(rows: rows, into: buffer)
+      guard let base = buffer.baseAddress else { return }
+      try body(rows, UnsafePointer(base))
+      try advance(rows.count * tensor.columns)
+    }
+  }
+
+  /// `body` on parts of 0 ..< count, one part a piece of work; results in order, so that sums of
+  /// them do not depend on the number of threads.
+  private func concurrently<T>(_ count: Int, _ body: (Range<Int>) -> T) -> [T] {
+    let size = max(1, count / 32)
+    let pieces = (count + size - 1) / size
+    return withoutActuallyEscaping(body) { body in
+      let results = PieceResults<T>(count: pieces)
+      let work = UncheckedBody(body: body)
+      let team = ThreadTeam(threadCount: threads, phaseCapacity: 1)
+      team.step { worker in
+        worker.phase(pieces: pieces) { piece in
+          results.values[piece] = work.body(piece * size..<min(count, (piece + 1) * size))
+        }
+      }
+      return results.values.compactMap { $0 }
+    }
+  }
+}
+
+/// A place for each piece's result.
+private final class PieceResults<T>: @unchecked Sendable {
+  // Sendable because each piece writes its own place, and reading comes after all of them.
+  let values: UnsafeMutableBufferPointer<T?>
+
+  init(count: Int) {
+    values = .allocate(capacity: count)
+    values.initialize(repeating: nil)
+  }
+
+  deinit {
+    values.deinitialize()
+    values.deallocate()
+  }
+}
+
+/// Work that only reads what it shares.
+private struct UncheckedBody<T>: @unchecked Sendable {
+  // Sendable because the converter's closures write nothing but their own results.
+  let body: (Range<Int>) -> T
+}
+
+/// 4^x
+private func powerOfFour(_ x: Float) -> Float { Float(exp2(Double(2 * x))) }
