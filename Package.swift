@@ -30,7 +30,7 @@ let package = Package(
     .target(
       name: "EmberQuantizer",
       dependencies: [
-        "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
+        "CKernels", "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
