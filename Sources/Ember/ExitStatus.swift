@@ -42,6 +42,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
       case let error as ModelError: Self(error)
       case let error as QuantizerError: Self(error)
       case let error as GenerationError: Self(error)
+      case let error as EvaluationError: Self(error)
       case is CancellationError: .interrupted
       default: .internalError
       }
@@ -139,6 +140,16 @@ extension ExitStatus {
       switch error {
       case .invalidOption: .usage
       case .promptTooLong, .notFinite: .invalidData
+      }
+  }
+
+  private init(_ error: EvaluationError) {
+    self =
+      switch error {
+      case .invalidProtocol, .noBeginOfSequence, .noModels: .usage
+      case .textTooShort, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
+        .tokenizersDiffer:
+        .invalidData
       }
   }
 }

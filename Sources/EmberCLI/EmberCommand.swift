@@ -18,7 +18,7 @@ struct EmberCommand: ParsableCommand {
       """,
     version: "ember \(EmberVersion.current)",
     subcommands: [
-      QuantizeCommand.self, RunCommand.self,
+      QuantizeCommand.self, RunCommand.self, PerplexityCommand.self, CompareCommand.self,
       InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, LogitsCommand.self,
     ])
 }
