@@ -92,7 +92,7 @@ public struct Sampler: Sendable {
     for start in stride(from: 0, to: whole, by: 8) {
       var values = SIMD8<Float>()
       for lane in 0..<8 { values[lane] = logits[start + lane] }
-      isNumber = isNumber .& (values .< .infinity)
+      isNumber .&= values .< .infinity
       lanes.replace(with: values, where: values .> lanes)
     }
     var maximum = -Float.infinity
