@@ -13,6 +13,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case textNotUTF8(name: String, offset: Int, byte: UInt8)
   /// A text larger than Ember takes into memory.
   case textTooLarge(name: String, limit: Int)
+  /// A folder where the output should be written.
+  case outputIsFolder(FilePath)
   /// Standard output or a file behind it takes no more.
   case cannotWriteOutput(Errno)
 
@@ -20,6 +22,7 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     switch self {
     case .textNotFound, .textIsFolder, .textUnreadable: .inputMissing
     case .textNotUTF8, .textTooLarge: .invalidData
+    case .outputIsFolder: .cannotCreate
     case .cannotWriteOutput: .inputOutput
     }
   }
@@ -37,6 +40,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
         + " to UTF-8 first"
     case .textTooLarge(let name, let limit):
       "\(name): expected a text of at most \(limit) bytes, found more"
+    case .outputIsFolder(let path):
+      "\(path): is a folder, expected the name of a file to write: choose another output with -o"
     case .cannotWriteOutput(let errno):
       "standard output: cannot write: \(errno)"
     }

@@ -17,6 +17,11 @@ enum Interruption {
       // signal(2) is among the calls that POSIX allows in a handler.
       signal(SIGINT, SIG_DFL)
     }
+    // A program whose threads block signals, as Dispatch's do, hands that down to its children.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGINT)
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 
   static var hasHappened: Bool { flag.load(ordering: .relaxed) }

@@ -17,11 +17,14 @@ struct CompareCommand: ParsableCommand {
       All models go through the text side by side, in one pass.
       """)
 
-  @Argument(help: "Model file that the others are compared with.", completion: .file())
+  @Argument(
+    help: "Model file that the others are compared with.", completion: .file(),
+    transform: filePath)
   var baseline: FilePath
 
   @Argument(
-    help: ArgumentHelp("Model files to compare.", valueName: "model"), completion: .file())
+    help: ArgumentHelp("Model files to compare.", valueName: "model"), completion: .file(),
+    transform: filePath)
   var models: [FilePath]
 
   @OptionGroup var windows: WindowOptions

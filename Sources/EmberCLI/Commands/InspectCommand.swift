@@ -15,7 +15,7 @@ struct InspectCommand: ParsableCommand {
         ember inspect model.q4 --json
       """)
 
-  @Argument(help: "Model file to look into.", completion: .file())
+  @Argument(help: "Model file to look into.", completion: .file(), transform: filePath)
   var file: FilePath
 
   @OptionGroup var json: JSONOption
@@ -105,7 +105,7 @@ private struct InspectReport: Encodable {
     let a = architecture
     let attention = a.attention
     return Listing.rendered([
-      ("file", "\(OneLine.escape(file)), version \(formatVersion), by \(OneLine.escape(writtenBy))"),
+      ("file", OneLine.escape("\(file), version \(formatVersion), by \(writtenBy)")),
       ("size", Format.bytes(fileBytes)),
       ("architecture", OneLine.escape(a.name)),
       ("layers", "\(a.layerCount), width \(a.width), feed-forward \(a.feedForwardWidth)"),

@@ -61,7 +61,7 @@ struct LogitsCommand: ParsableCommand {
     var text = ""
     func take(_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws {
       let position = LogitsReport.Position(
-        position: index, token: ids[index], logits: largest(logits, loaded.tokenizer))
+        position: index, id: ids[index], logits: largest(logits, loaded.tokenizer))
       if json.json {
         positions.append(position)
       } else {
@@ -78,7 +78,7 @@ struct LogitsCommand: ParsableCommand {
       try take(ids.count - 1, try session.append(ids))
     }
     if json.json {
-      try JSONOutput.write(LogitsReport(tokens: ids, positions: positions))
+      try JSONOutput.write(LogitsReport(ids: ids, positions: positions))
     } else {
       try StandardOutput.write(text)
     }
@@ -124,13 +124,13 @@ extension Substring {
 }
 
 private struct LogitsReport: Encodable {
-  var tokens: [Int32]
+  var ids: [Int32]
   var positions: [Position]
 
   struct Position: Encodable {
     /// Counted from 0; the logits are for the token after it.
     var position: Int
-    var token: Int32
+    var id: Int32
     var logits: [Logit]
 
     func text(_ tokenizer: Tokenizer) -> String {
@@ -138,7 +138,7 @@ private struct LogitsReport: Encodable {
       for logit in logits {
         table.append(["\(logit.id)", "\(logit.logit)", "|\(logit.piece)|"])
       }
-      return "after position \(position), token \(token) |\(tokenizer.piece(token))|\n"
+      return "after position \(position), token \(id) |\(tokenizer.piece(id))|\n"
         + table.rendered()
     }
   }

@@ -20,7 +20,8 @@ struct QuantizeCommand: ParsableCommand {
       """)
 
   @Argument(
-    help: "Checkpoint: a llama2.c .bin file, or a Hugging Face folder.", completion: .file())
+    help: "Checkpoint: a llama2.c .bin file, or a Hugging Face folder.", completion: .file(),
+    transform: filePath)
   var input: FilePath
 
   @Option(
@@ -28,7 +29,7 @@ struct QuantizeCommand: ParsableCommand {
     help: ArgumentHelp(
       "Model file to write; one of that name is replaced."
         + " (default: beside the input, model.q4, model.q8 or model.f16)", valueName: "file"),
-    completion: .file())
+    completion: .file(), transform: filePath)
   var output: FilePath?
 
   @Option(
@@ -56,7 +57,7 @@ struct QuantizeCommand: ParsableCommand {
     name: .long,
     help: ArgumentHelp(
       "Tokenizer: a tokenizer.bin or tokenizer.json. (default: the one beside the checkpoint)",
-      valueName: "file"), completion: .file())
+      valueName: "file"), completion: .file(), transform: filePath)
   var tokenizer: FilePath?
 
   @OptionGroup var threads: ThreadOptions
@@ -72,11 +73,7 @@ struct QuantizeCommand: ParsableCommand {
     Interruption.catchSignal()
     let progress = Progress()
     defer { progress.finish() }
-    let summary = try converter.run(isCancelled: { Interruption.hasHappened }) { state in
-      progress.update(done: state.done, total: state.total, note: state.tensor) { speed in
-        "\(Format.fixed(speed / 1e6, 1)) M weights/s"
-      }
-    }
+    let summary = try convert(with: converter, progress)
     progress.finish()
     for warning in summary.warnings {
       StandardError.write("ember: warning: \(OneLine.escape(warning))\n")
@@ -87,6 +84,23 @@ struct QuantizeCommand: ParsableCommand {
       try JSONOutput.write(report)
     } else {
       try StandardOutput.write(report.text)
+    }
+  }
+
+  private func convert(
+    with converter: Converter, _ progress: Progress
+  ) throws -> ConversionSummary {
+    do {
+      return try converter.run(
+        isCancelled: { Interruption.hasHappened },
+        progress: { state in
+          progress.update(done: state.done, total: state.total, note: state.tensor) { speed in
+            "\(Format.fixed(speed / 1e6, 1)) M weights/s"
+          }
+        })
+    } catch FormatError.isDirectory(let path) {
+      // The checkpoint's readers have errors of their own, so this is the output.
+      throw CommandError.outputIsFolder(path)
     }
   }
 }

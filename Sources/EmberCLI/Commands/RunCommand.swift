@@ -29,7 +29,7 @@ struct RunCommand: ParsableCommand {
 
   @Option(
     name: .long, help: ArgumentHelp("File with the text to continue.", valueName: "file"),
-    completion: .file())
+    completion: .file(), transform: filePath)
   var promptFile: FilePath?
 
   @Option(
@@ -87,10 +87,10 @@ struct RunCommand: ParsableCommand {
     let streams = !json.json
     if streams, echo { try StandardOutput.write(prompt) }
     let result = try generator.generate(
-      prompt: prompt, options: options, isCancelled: { Interruption.hasHappened }
-    ) { piece in
-      if streams { try StandardOutput.write(piece) }
-    }
+      prompt: prompt, options: options, isCancelled: { Interruption.hasHappened },
+      emit: { piece in
+        if streams { try StandardOutput.write(piece) }
+      })
     let report = RunReport(
       text: (echo ? prompt : "") + result.text, result: result, model: loaded.model,
       session: session, peakMemory: PeakMemory.bytes)
@@ -113,7 +113,8 @@ struct RunCommand: ParsableCommand {
 /// A text and how it came about.
 private struct RunReport: Encodable {
   var text: String
-  var tokens: [Int32]
+  /// Of the generated tokens.
+  var ids: [Int32]
   var seed: UInt64
   var stopReason: TextGenerator.StopReason
   var promptTokens: Int
@@ -135,7 +136,7 @@ private struct RunReport: Encodable {
     peakMemory: Int
   ) {
     self.text = text
-    tokens = result.ids
+    ids = result.ids
     seed = result.seed
     stopReason = result.stopReason
     promptTokens = result.promptTokens

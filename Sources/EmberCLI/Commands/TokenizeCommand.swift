@@ -23,7 +23,7 @@ struct TokenizeCommand: ParsableCommand {
 
   @Option(
     name: .long, help: ArgumentHelp("File with the text to encode.", valueName: "file"),
-    completion: .file())
+    completion: .file(), transform: filePath)
   var file: FilePath?
 
   @Flag(name: .long, help: "Print the ids alone, separated by spaces.")

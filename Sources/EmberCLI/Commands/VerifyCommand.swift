@@ -14,7 +14,7 @@ struct VerifyCommand: ParsableCommand {
         ember verify model.q4
       """)
 
-  @Argument(help: "Model file to check.", completion: .file())
+  @Argument(help: "Model file to check.", completion: .file(), transform: filePath)
   var file: FilePath
 
   @OptionGroup var json: JSONOption

@@ -5,7 +5,7 @@ import Ember
 struct WindowOptions: ParsableArguments {
   @Option(
     name: .long, help: ArgumentHelp("Text to score, UTF-8.", valueName: "file"),
-    completion: .file())
+    completion: .file(), transform: filePath)
   var text: FilePath
 
   @Option(
