@@ -58,6 +58,7 @@ public struct Converter: Sendable {
     let total = source.tensors.reduce(0) { $0 + $1.rows * $1.columns * passes(over: $1) }
     var state = ConversionProgress(done: 0, total: total, tensor: "")
     var extent: Substring?
+    var importance = InputImportance(architecture: source.architecture)
 
     for tensor in source.tensors {
       if extent != extentName(tensor.name) {
@@ -71,20 +72,24 @@ public struct Converter: Sendable {
         if isCancelled() { throw QuantizerError.cancelled }
       }
       let converter = MatrixConverter(
-        tensor: tensor, type: options.type(of: tensor), importance: nil,
+        tensor: tensor, type: options.type(of: tensor),
+        importance: importance.columns(of: tensor.name),
         threads: options.threads ?? ThreadCount.recommended)
       let steps = try outlierSteps(converter, advance: advance)
       let layout = try TensorLayout(
         type: converter.type, rows: tensor.rows, columns: tensor.columns, outlierSteps: steps)
       try writer.beginTensor(named: tensor.name, layout: layout)
       if converter.type == .f32 {
-        try copyVector(tensor, to: &writer)
+        try copyVector(tensor, to: &writer, importance: &importance)
         try writer.endTensor(outlierCount: 0, relativeError: 0)
         try advance(tensor.rows * tensor.columns)
       } else {
         let loss = try converter.encode(
           layout: layout, advance: advance, write: { try writer.write($0) })
         try writer.endTensor(outlierCount: loss.outlierCount, relativeError: loss.relative)
+        if importance.isSource(tensor.name) {
+          importance.add(rowSquares: loss.rowSquares, named: tensor.name)
+        }
         summary.add(layout, loss, named: tensor.name)
       }
       summary.tensorCount += 1
@@ -118,7 +123,7 @@ public struct Converter: Sendable {
     let columns = converter.tensor.columns
     switch options.outliers {
     case .percent(let share):
-      return min(columns, Int((Double(columns) * share / 100).rounded(share > 0 ? .up : .down)))
+      return share == 0 ? 0 : max(1, Int((Double(columns) * share / 100).rounded()))
     case .automatic:
       // Beyond one weight in sixteen, more bits for all are the better answer.
       return try converter.profitableOutlierSteps(
@@ -126,11 +131,17 @@ public struct Converter: Sendable {
     }
   }
 
-  private func copyVector(_ tensor: CheckpointTensor, to writer: inout ModelFileWriter) throws {
+  private func copyVector(
+    _ tensor: CheckpointTensor, to writer: inout ModelFileWriter,
+    importance: inout InputImportance
+  ) throws {
     let count = tensor.rows * tensor.columns
     let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
     defer { values.deallocate() }
     try tensor.read(rows: 0..<tensor.rows, into: values)
+    if importance.isSource(tensor.name) {
+      importance.add(vector: UnsafeBufferPointer(values), named: tensor.name)
+    }
     // Model files are little-endian; so is every processor that Ember runs on.
     try writer.write(UnsafeRawBufferPointer(values))
   }

@@ -15,6 +15,8 @@ struct MatrixConverter {
     var squaredError = 0.0
     var squaredWeights = 0.0
     var outlierCount = 0
+    /// Σ importance · weight² of each row: how large its output is.
+    var rowSquares: [Float] = []
 
     var relative: Float {
       squaredWeights == 0 ? 0 : Float((squaredError / squaredWeights).squareRoot())
@@ -24,6 +26,7 @@ struct MatrixConverter {
       a.squaredError += b.squaredError
       a.squaredWeights += b.squaredWeights
       a.outlierCount += b.outlierCount
+      a.rowSquares += b.rowSquares
     }
   }
 
@@ -125,9 +128,11 @@ struct MatrixConverter {
   ) {
     var error: Float = 0
     var size: Float = 0
+    var output: Float = 0
     for column in 0..<tensor.columns {
       let weight = weights[column]
       size += weight * weight
+      output += weight * weight * (importance?[column] ?? 1)
       if type == .f16 {
         let lost = weight - Half.value(Half.bits(weight))
         error += lost * lost
@@ -143,6 +148,7 @@ struct MatrixConverter {
         error += lost * lost
       }
     }
+    loss.rowSquares.append(output)
     loss.squaredError += Double(error)
     loss.squaredWeights += Double(size)
   }
