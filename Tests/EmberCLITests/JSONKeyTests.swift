@@ -25,7 +25,8 @@ struct JSONKeyTests {
     let json = try result.json
     let keys = Set(Self.keys(of: json, prefix: "")).sorted()
     try Snapshot.expect(keys.joined(separator: "\n") + "\n", equals: "json-\(arguments[0])")
-    let documentation = try String(contentsOfFile: TestData.bundled("docs/json.md"), encoding: .utf8)
+    let documentation = try String(
+      contentsOfFile: TestData.bundled("docs/json.md"), encoding: .utf8)
     for key in keys {
       #expect(key.allSatisfy { $0.isLowercase || $0.isNumber || "_.[]".contains($0) }, "\(key)")
       // The architecture's keys are specified with the file's format.
