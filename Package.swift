@@ -32,7 +32,6 @@ let package = Package(
       dependencies: [
         "CKernels", "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
         .product(name: "SystemPackage", package: "swift-system"),
-        .product(name: "Crypto", package: "swift-crypto"),
       ]),
     .target(name: "EmberGeneration", dependencies: ["EmberModel", "EmberTokenizer"]),
     .target(

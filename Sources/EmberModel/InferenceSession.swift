@@ -58,6 +58,11 @@ public final class InferenceSession {
     KeyValueCache.byteCount(architecture: model.architecture, positions: position)
   }
 
+  /// Bytes of the key/value cache when the context is full.
+  public var cacheCapacityBytes: Int {
+    KeyValueCache.byteCount(architecture: model.architecture, positions: contextLength)
+  }
+
   /// Bytes of the buffers beside the cache.
   public var scratchBytes: Int { scratch.byteCount }
 

@@ -1,0 +1,89 @@
+import Ember
+import EmberKernels
+import EmberTestSupport
+import Foundation
+import Testing
+
+@Suite("The bundled model", .serialized)
+struct BundledModelTests {
+  static let prompt = "It was a dark and stormy night, and"
+
+  /// Top logits after the prompt: transformers 4 in fp32 on the same weights (reference.json of
+  /// the bundled model's provenance).
+  static let expected: [(id: Int, logit: Float)] = [
+    (263, 5.105), (259, 4.39487), (319, 3.76026), (411, 3.40121), (297, 3.3478), (294, 2.88601),
+  ]
+
+  @Test("logits against transformers' at 16 bits, and close at 8 and 4")
+  func logits() throws {
+    for (bits, tolerance): (Int, Float) in [(16, 2e-2), (8, 0.1), (4, 1)] {
+      let converted = try ConvertedModel.bundled(bits: bits, outliers: .automatic)
+      let session = try InferenceSession(model: converted.model)
+      let logits = try session.append(converted.tokenizer.encode(Self.prompt))
+      for (id, logit) in Self.expected {
+        #expect(abs(logits[id] - logit) < tolerance, "\(bits) bits, id \(id): \(logits[id])")
+      }
+    }
+  }
+
+  @Test("the same logits on any number of threads, in any chunks, with any kernels")
+  func invariance() throws {
+    let converted = try ConvertedModel.bundled(bits: 4, outliers: .percent(0.5))
+    let story = try String(
+      contentsOfFile: TestData.bundled("models/novel-llama/story.txt"), encoding: .utf8)
+    let ids = Array(converted.tokenizer.encode(story).prefix(100))
+    func bits(threads: Int, chunk: Int, kernels: Kernels) throws -> [UInt32] {
+      let session = try InferenceSession(
+        model: converted.model, threads: threads, chunkLength: chunk, kernels: kernels)
+      return try session.append(ids).map(\.bitPattern)
+    }
+    let expected = try bits(threads: 1, chunk: 128, kernels: .best)
+    for threads in [2, 3, 7] {
+      #expect(try bits(threads: threads, chunk: 128, kernels: .best) == expected)
+    }
+    for chunk in [1, 7, 16, 33] {
+      #expect(try bits(threads: 2, chunk: chunk, kernels: .best) == expected)
+    }
+    for kernels in Kernels.available {
+      #expect(try bits(threads: 2, chunk: 128, kernels: kernels) == expected, "\(kernels.name)")
+    }
+  }
+
+  @Test("precisions rank as they should, and a model agrees with itself")
+  func comparison() throws {
+    let story = try String(
+      contentsOfFile: TestData.bundled("models/novel-llama/story.txt"), encoding: .utf8)
+    var windows = PerplexityProtocol.papers(context: 512)
+    windows.maximumWindows = 8
+    let full = try ConvertedModel.bundled(bits: 16).perplexityOf(story, windows)
+    let eight = try ConvertedModel.bundled(bits: 8).perplexityOf(story, windows)
+    let four = try ConvertedModel.bundled(bits: 4).perplexityOf(story, windows)
+    #expect(abs(relative(eight, to: full)) < 3e-3, "\(eight), \(full)")
+    #expect(relative(four, to: full) > 0 && relative(four, to: full) < 0.02, "\(four), \(full)")
+  }
+
+  @Test("the same input gives the same bytes, on any number of threads")
+  func deterministicConversion() throws {
+    let folder = try TestData.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    var files: [Data] = []
+    for threads in [1, 2, 5] {
+      let output = folder.appending(path: "\(threads).q4")
+      var options = QuantizationOptions(bits: 4)
+      options.threads = threads
+      _ = try Converter(
+        checkpoint: FilePath(TestData.bundled("models/novel-llama")),
+        output: FilePath(output.path), options: options
+      ).run()
+      files.append(try Data(contentsOf: output))
+    }
+    #expect(files[0] == files[1] && files[1] == files[2])
+  }
+}
+
+extension ConvertedModel {
+  fileprivate func perplexityOf(_ text: String, _ windows: PerplexityProtocol) throws -> Double {
+    try PerplexityEvaluator(model: model, tokenizer: tokenizer)
+      .evaluate(text: text, protocol: windows).perplexity
+  }
+}

@@ -1,0 +1,114 @@
+import Ember
+import EmberTestSupport
+import Foundation
+import Synchronization
+
+/// A checkpoint of the reference data, converted once per test run and recipe.
+struct ConvertedModel: Sendable {
+  let loaded: LoadedModel
+
+  var model: Model { loaded.model }
+  var tokenizer: Tokenizer { loaded.tokenizer }
+
+  private static let folder = TemporaryFolder()
+  private static let cache = Mutex<[String: ConvertedModel]>([:])
+
+  /// - Parameters:
+  ///   - path: below the reference data's folder.
+  ///   - outliers: none by default, so that a figure says what blocks alone do.
+  static func shared(
+    _ path: String, bits: Int, outliers: OutlierBudget = .percent(0), tokenizer: String? = nil
+  ) throws -> ConvertedModel {
+    try convert(
+      TestData.shared(path), bits: bits, outliers: outliers,
+      tokenizer: tokenizer.map { TestData.shared($0) })
+  }
+
+  /// The model that the repository ships.
+  static func bundled(bits: Int, outliers: OutlierBudget = .percent(0)) throws -> ConvertedModel {
+    try convert(
+      TestData.bundled("models/novel-llama"), bits: bits, outliers: outliers, tokenizer: nil)
+  }
+
+  private static func convert(
+    _ checkpoint: String, bits: Int, outliers: OutlierBudget, tokenizer: String?
+  ) throws -> ConvertedModel {
+    let key = "\(checkpoint) \(bits) \(outliers)"
+    return try cache.withLock { cache in
+      if let known = cache[key] { return known }
+      let output = FilePath(folder.url.appending(path: "\(cache.count).ember").path)
+      let options = QuantizationOptions(
+        bits: bits, outliers: outliers, tokenizer: tokenizer.map { FilePath($0) })
+      _ = try Converter(checkpoint: FilePath(checkpoint), output: output, options: options).run()
+      let converted = ConvertedModel(loaded: try LoadedModel(opening: output))
+      cache[key] = converted
+      return converted
+    }
+  }
+
+  /// The `count` likeliest ids one after another.
+  func greedy(_ prompt: [Int32], count: Int, threads: Int = 2) throws -> [Int32] {
+    let session = try InferenceSession(model: model, threads: threads)
+    var logits = try session.append(prompt)
+    var ids: [Int32] = []
+    while ids.count < count {
+      var best = 0
+      for i in logits.indices where logits[i] > logits[best] { best = i }
+      ids.append(Int32(best))
+      if ids.count < count { logits = try session.append([Int32(best)]) }
+    }
+    return ids
+  }
+
+  /// Perplexity over the windows that the reference figures are made of.
+  func perplexity(_ text: String, _ protocol: PerplexityProtocol) throws -> Double {
+    let text = try String(contentsOfFile: text, encoding: .utf8)
+    return try PerplexityEvaluator(model: model, tokenizer: tokenizer)
+      .evaluate(text: text, protocol: `protocol`).perplexity
+  }
+}
+
+/// A folder that goes with the process.
+private final class TemporaryFolder: Sendable {
+  let url: URL
+
+  init() {
+    let parent = FileManager.default.temporaryDirectory
+    url = parent.appending(path: "ember-golden-\(ProcessInfo.processInfo.processIdentifier)")
+    try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    Self.removed.withLock { $0.append(url.path) }
+    atexit {
+      TemporaryFolder.removed.withLock { paths in
+        for path in paths { try? FileManager.default.removeItem(atPath: path) }
+      }
+    }
+  }
+
+  private static let removed = Mutex<[String]>([])
+}
+
+extension PerplexityProtocol {
+  /// The first 64 windows of 512 ids, ids 2 to 512 of each scored.
+  static var novelPapers: Self {
+    var windows = papers(context: 512)
+    windows.maximumWindows = 64
+    return windows
+  }
+
+  /// The same windows, ids 257 to 512 scored.
+  static var novelSecondHalf: Self {
+    var windows = llamaCpp()
+    windows.maximumWindows = 64
+    return windows
+  }
+
+  /// Beginning of sequence, then `window` ids, all scored (protocol A of the reference data).
+  static func beginning(window: Int, windows: Int) -> Self {
+    var protocolA = papers(context: window + 1)
+    protocolA.addsBeginOfSequence = true
+    protocolA.maximumWindows = windows
+    return protocolA
+  }
+}
+
+func relative(_ value: Double, to reference: Double) -> Double { value / reference - 1 }
