@@ -6,6 +6,12 @@ package struct EvaluationWindow: Equatable, Sendable {
   package let tokenCount: Int
   /// The first position that is scored; the beginning-of-sequence token, if any, is position 0.
   package let firstScored: Int
+
+  package init(start: Int, tokenCount: Int, firstScored: Int) {
+    self.start = start
+    self.tokenCount = tokenCount
+    self.firstScored = firstScored
+  }
 }
 
 /// The windows of a protocol over a text of a certain length, each computed when asked for.

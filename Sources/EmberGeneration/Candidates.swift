@@ -70,7 +70,12 @@ struct Candidates: Sendable {
 
   /// Keeps the smallest set of candidates of the largest logits whose weights come to `share` of all.
   mutating func keepHeaviest(share: Double) {
-    keepLargest(reaching: share * totalWeight) { weight in weight }
+    let total = totalWeight
+    // Candidates below (1 − share) · total / count have less than 1 − share together, so the others
+    // have the share without them; this pass spares the selection most of a vocabulary.
+    let negligible = (1 - share) * total / Double(max(1, count))
+    keepWeights(from: 0.999 * negligible)
+    keepLargest(reaching: share * total) { weight in weight }
   }
 
   /// The candidate at `unit` (0 ..< 1) of the way through the weights, in the order of the ids.
@@ -81,13 +86,18 @@ struct Candidates: Sendable {
       sum += weights[i]
       if sum > target { return ids[i] }
     }
-    return nil
+    // The total is added up in another order, so rounding can leave the target just out of reach.
+    return weights[..<count].lastIndex { $0 > 0 }.map { ids[$0] }
   }
 
   private var totalWeight: Double {
-    var sum = 0.0
-    for i in 0..<count { sum += weights[i] }
-    return sum
+    // Four partial sums, so that one addition need not wait for the one before.
+    var sums = SIMD4<Double>()
+    let whole = count / 4 * 4
+    for i in stride(from: 0, to: whole, by: 4) {
+      sums += SIMD4(weights[i], weights[i + 1], weights[i + 2], weights[i + 3])
+    }
+    return weights[whole..<count].reduce((sums[0] + sums[2]) + (sums[1] + sums[3]), +)
   }
 
   /// Keeps candidates from the largest key down until their weights reach `target`. Digit by digit
@@ -108,7 +118,7 @@ struct Candidates: Sendable {
         let key = Self.key(logits[i], ids[i])
         // A shift by 64 is 0 in Swift, so that all keys have the empty prefix.
         if key >> UInt64(high) == prefix >> UInt64(high) {
-          let bin = Int(key >> UInt64(low)) & largestDigit
+          let bin = Int(truncatingIfNeeded: key >> UInt64(low)) & largestDigit
           binWeights[bin] += weight(weights[i])
           binCounts[bin] += 1
         }

@@ -2,7 +2,7 @@
 ///
 /// One Knuth–Morris–Pratt automaton per string, over UTF-8: O(strings) per byte, whatever they are.
 /// A stop string starts with a whole character, so text is never cut inside one.
-struct StopStringMatcher {
+package struct StopStringMatcher {
   private let strings: [[UInt8]]
   /// failures[s][i]: the longest prefix of string s that ends its first i + 1 bytes, not all of them.
   private let failures: [[Int]]
@@ -11,7 +11,7 @@ struct StopStringMatcher {
   private var held: [UInt8] = []
 
   /// Empty strings are ignored.
-  init(_ strings: [String]) {
+  package init(_ strings: [String]) {
     self.strings = strings.map { Array($0.utf8) }.filter { !$0.isEmpty }
     failures = self.strings.map { string in
       var failure = [0]
@@ -26,7 +26,7 @@ struct StopStringMatcher {
   /// The text that can be shown, and whether a stop string is complete: then what came before it has
   /// been returned and the matcher is done. Of several, the first to be complete counts; of those
   /// that end at one place, the longest.
-  mutating func append(_ text: String) -> (text: String, stops: Bool) {
+  package mutating func append(_ text: String) -> (text: String, stops: Bool) {
     if strings.isEmpty { return (text, false) }
     for byte in text.utf8 {
       held.append(byte)
@@ -47,7 +47,7 @@ struct StopStringMatcher {
   }
 
   /// The end of the text: what was held back.
-  mutating func finish() -> String {
+  package mutating func finish() -> String {
     let text = String(decoding: held, as: UTF8.self)
     held.removeAll()
     return text
