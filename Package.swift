@@ -30,7 +30,7 @@ let package = Package(
     .target(
       name: "EmberQuantizer",
       dependencies: [
-        "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
+        "CKernels", "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
@@ -42,12 +42,13 @@ let package = Package(
       name: "Ember",
       dependencies: [
         "EmberFormat", "EmberTokenizer", "EmberModel", "EmberQuantizer", "EmberGeneration",
-        "EmberEvaluation",
+        "EmberEvaluation", .product(name: "SystemPackage", package: "swift-system"),
       ]),
     .executableTarget(
       name: "EmberCLI",
       dependencies: [
         "Ember", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ]),
 
     .target(name: "EmberTestSupport", path: "Tests/EmberTestSupport"),
@@ -61,7 +62,9 @@ let package = Package(
       exclude: ["fixtures"]),
     .testTarget(name: "EmberQuantizerTests", dependencies: ["EmberQuantizer", "EmberTestSupport"]),
     .testTarget(name: "EmberTests", dependencies: ["Ember", "EmberTestSupport"]),
-    .testTarget(name: "EmberCLITests", dependencies: ["Ember", "EmberTestSupport"]),
+    .testTarget(
+      name: "EmberCLITests", dependencies: ["Ember", "EmberTestSupport"],
+      exclude: ["snapshots"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

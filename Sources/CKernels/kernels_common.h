@@ -176,6 +176,62 @@ static size_t quantize(const float *values, size_t tokens, size_t columns, ember
   return listed;
 }
 
+// The integers nearest to v, ties to even, within the grid. After the clamp |v| is far below 2^22,
+// where adding 1.5 · 2^23 leaves no fraction bits.
+INLINE v16f nearest_in_grid(v16f v, const ember_grid *grid) {
+  v = __builtin_elementwise_min(__builtin_elementwise_max(v, (v16f)grid->lowest), (v16f)grid->highest);
+  return (v + (v16f)12582912.0f) - (v16f)12582912.0f;
+}
+
+INLINE void encode_weights(const float *weights, const float *importance, const ember_grid *grid,
+                           int8_t *codes, uint16_t *scale, float *error) {
+  v16f wa = load16(weights), wb = load16(weights + 16);
+  v16f ha = load16(importance), hb = load16(importance + 16);
+  float top = max_of_lanes(__builtin_elementwise_max(wa, wb));
+  float bottom = -max_of_lanes(__builtin_elementwise_max(-wa, -wb));
+  float extreme = top >= -bottom ? top : bottom;
+  *scale = 0;
+  *error = 0;
+  memset(codes, 0, 32);
+  if (extreme == 0) return;
+  v16f hwa = ha * wa, hwb = hb * wb;
+  float best_gain = -1, best_scale = 0;
+  for (size_t i = 0; i < grid->factor_count << (grid->both_signs != 0); i++) {
+    float factor = grid->factors[grid->both_signs ? i / 2 : i];
+    float inverse = (grid->both_signs && i % 2 ? -factor : factor) * grid->lowest / extreme;
+    v16f qa = nearest_in_grid(wa * (v16f)inverse, grid);
+    v16f qb = nearest_in_grid(wb * (v16f)inverse, grid);
+    float product = sum_of_lanes(fma16(hwb, qb, hwa * qa));
+    float square = sum_of_lanes(fma16(hb * qb, qb, (ha * qa) * qa));
+    float gain = square > 0 ? product * product / square : 0;
+    if (gain > best_gain) {
+      best_gain = gain;
+      best_scale = square > 0 ? product / square : 0;
+    }
+  }
+  float limited = best_scale > 65504 ? 65504 : best_scale < -65504 ? -65504 : best_scale;
+  _Float16 half = (_Float16)limited;
+  memcpy(scale, &half, 2);
+  float rounded = (float)half;
+  v16f qa = 0, qb = 0;
+  if (rounded != 0) {
+    v16f inverse = 1.0f / rounded;
+    qa = nearest_in_grid(wa * inverse, grid);
+    qb = nearest_in_grid(wb * inverse, grid);
+  }
+  v16c ca = __builtin_convertvector(qa, v16c), cb = __builtin_convertvector(qb, v16c);
+  memcpy(codes, &ca, 16);
+  memcpy(codes + 16, &cb, 16);
+  v16f la = fma16(-qa, (v16f)rounded, wa), lb = fma16(-qb, (v16f)rounded, wb);
+  *error = sum_of_lanes(fma16(hb * lb, lb, (ha * la) * la));
+}
+
+static void encode(const float *weights, const float *importance, size_t blocks,
+                   const ember_grid *grid, int8_t *codes, uint16_t *scales, float *errors) {
+  for (size_t b = 0; b < blocks; b++)
+    encode_weights(weights + 32 * b, importance + 32 * b, grid, codes + 32 * b, scales + b, errors + b);
+}
+
 // Scores of 64 positions against one query: the key cache is a matrix of 16-row groups.
 INLINE void scores_of_chunk(const float *query, const uint16_t *keys, size_t dimension, v16f s[4]) {
   s[0] = s[1] = s[2] = s[3] = 0;
@@ -322,5 +378,5 @@ static float maximum(const float *x, size_t n) {
 }
 
 #define EMBER_KERNEL_TABLE                                                                       \
-  {quantize, multiply_q4, multiply_q8, multiply_f16, attend, rms_norm, layer_norm, silu,         \
+  {quantize, encode, multiply_q4, multiply_q8, multiply_f16, attend, rms_norm, layer_norm, silu,         \
    gelu_tanh, multiply_elements, add_elements, exponentials, maximum}

@@ -42,22 +42,20 @@ INLINE v16f select16(v16i mask, v16f yes, v16f no) {
 
 // Folded in halves: lane i with lane i + 8, then + 4, + 2, + 1. The order is part of every
 // reduction's contract.
-INLINE float sum_of_lanes(v16f v) {
-  float lanes[16];
-  store16(lanes, v);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-  return lanes[0];
-}
+#define FOLD(NAME, COMBINE)                                                                      \
+  INLINE float NAME(v16f v) {                                                                    \
+    typedef float v8 __attribute__((ext_vector_type(8)));                                        \
+    typedef float v4 __attribute__((ext_vector_type(4)));                                        \
+    typedef float v2 __attribute__((ext_vector_type(2)));                                        \
+    v8 eight = COMBINE(v.lo, v.hi);                                                              \
+    v4 four = COMBINE(eight.lo, eight.hi);                                                       \
+    v2 two = COMBINE(four.lo, four.hi);                                                          \
+    return COMBINE(two.x, two.y);                                                                \
+  }
 
-INLINE float max_of_lanes(v16f v) {
-  float lanes[16];
-  store16(lanes, v);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; i++)
-      if (lanes[i + half] > lanes[i]) lanes[i] = lanes[i + half];
-  return lanes[0];
-}
+#define PLUS(a, b) ((a) + (b))
+FOLD(sum_of_lanes, PLUS)
+FOLD(max_of_lanes, __builtin_elementwise_max)
 
 // e^x: x = n·ln 2 + r with |r| ≤ ln 2 / 2, a polynomial of degree 6 in r (Cephes, expf), scaled by
 // 2^n. Relative error below 2e-7 for x in −87 ... 88; 0 below −87.3 (no subnormal results), the

@@ -75,6 +75,14 @@ typedef struct {
   float *scratch;            // [query_count][padded_dimension + 16]
 } ember_attention;
 
+// The integers that a block of weights may become, and the scales to try for it.
+typedef struct {
+  float lowest, highest;   // the first and the last integer, −8 ... 7
+  const float *factors;    // multiples of the inverse scale lowest / extreme
+  size_t factor_count;
+  int32_t both_signs;      // whether to try the negative multiples too
+} ember_grid;
+
 // Positions per step of the online softmax: part of the result's definition.
 #define EMBER_ATTENTION_CHUNK 64
 #define EMBER_MAXIMUM_HEAD_DIMENSION 1024
@@ -84,6 +92,14 @@ typedef struct {
   // scale = max|x| / 127, code = nearest even of x · (127 / max|x|). A block gets residual codes
   // where at least 16 of its 32 codes lie in -4 ... 4 (and max|x| is finite and not 0).
   size_t (*quantize)(const float *values, size_t tokens, size_t columns, ember_tile_storage storage);
+
+  // Encodes blocks of 32 weights, w ≈ scale · code, each with the scale that loses least.
+  // Each factor gives an inverse scale, the integers nearest to the weights under it, and for these
+  // the best scale d = Σ h·w·q / Σ h·q² (h the importance), which gains (Σ h·w·q)² / Σ h·q². The
+  // first largest gain wins; its scale is rounded to half and the integers are chosen anew.
+  // scales are halves, errors Σ h·(w − scale·code)².
+  void (*encode)(const float *weights, const float *importance, size_t blocks,
+                 const ember_grid *grid, int8_t *codes, uint16_t *scales, float *errors);
 
   // Row groups first ..< first + count of a product with one tile of tokens.
   // Per row: blocks in ascending order, each acc = fma(float(dot), half scale · token scale, acc);

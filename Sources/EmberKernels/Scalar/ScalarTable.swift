@@ -6,6 +6,15 @@ let scalarTable = ember_kernels(
     guard let values else { return 0 }
     return ScalarQuantize.quantize(values, tokens: tokens, columns: columns, into: storage)
   },
+  encode: { weights, importance, blocks, grid, codes, scales, errors in
+    guard let weights, let importance, let grid = grid?.pointee, let codes, let scales, let errors
+    else { return }
+    for block in 0..<blocks {
+      ScalarEncode.encode(
+        weights + 32 * block, importance + 32 * block, grid, codes + 32 * block, scales + block,
+        errors + block)
+    }
+  },
   multiply_q4: { m, x, y, first, count in
     guard let x = x?.pointee else { return }
     ScalarMultiply.multiplyBlocks(ScalarMultiply.q4, m, x, y, groups: first..<first + count)

@@ -48,18 +48,17 @@ struct MatrixConverter {
     var error = 0.0
     try forEachBlock(advance: advance) { rows, values in
       let parts = concurrently(rows.count) { range -> (Double, [Double]) in
-        var encoder = self.encoder
+        let encoder = self.encoder
         var gains = [Double](repeating: 0, count: limit)
         var error = 0.0
         for row in range {
           encoder.load(values + row * tensor.columns)
           error += Double(encoder.error)
           for step in 0..<limit {
-            // A row stops where its own gain is a tenth of what would pay; others may go on.
-            let before = encoder.error
-            guard let gain = encoder.takeOutlier() else { break }
+            // A row stops where its own gain is half of what would pay; others may go on.
+            let least = 0.5 * worth * encoder.error
+            guard let gain = encoder.takeOutlier(gainingAtLeast: least) else { break }
             gains[step] += Double(gain)
-            if gain < 0.1 * worth * before { break }
           }
         }
         return (error, gains)
@@ -90,7 +89,7 @@ struct MatrixConverter {
       defer { bytes.deallocate() }
       let parts = concurrently(groups) { range -> Result<Loss, QuantizerError> in
         var loss = Loss()
-        var encoder = self.encoder
+        let encoder = self.encoder
         for group in range {
           let writer = RowGroupWriter(layout: layout, bytes: bytes + group * layout.rowGroupStride)
           writer.clear()
@@ -139,9 +138,12 @@ struct MatrixConverter {
       }
     }
     if type != .f16 {
-      for (values, encoded) in zip(encoder.weights, encoder.encoded) {
-        let lost = values - encoded.codes * encoded.scale
-        error += (lost * lost).sum()
+      for block in 0..<encoder.blockCount {
+        let scale = encoder.scale(block)
+        for i in 32 * block..<32 * block + 32 {
+          let lost = encoder.weights[i] - Float(encoder.codes[i]) * scale
+          error += lost * lost
+        }
       }
       for outlier in encoder.outliers {
         let lost = outlier.value - Half.value(Half.bits(outlier.value))

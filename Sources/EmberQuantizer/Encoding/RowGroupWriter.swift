@@ -30,21 +30,22 @@ struct RowGroupWriter {
 
   /// One row of a q4 or q8 group; `lane` is the row's place in it.
   func write(_ row: RowEncoder, lane: Int) {
-    for (index, block) in row.encoded.enumerated() {
-      let tile = index / 2 * layout.type.tileBytes
-      let half = index % 2
-      store(block.scaleBits, at: tile + 32 * half + 2 * lane)
+    for block in 0..<row.blockCount {
+      let tile = block / 2 * layout.type.tileBytes
+      let half = block % 2
+      let codes = row.codes + 32 * block
+      store(row.scales[block], at: tile + 32 * half + 2 * lane)
       if layout.type == .q4 {
         let start = tile + 64 + 256 * half + 4 * lane
         for i in 0..<16 {
-          let low = UInt8(Int(block.codes[i]) + 8)
-          let high = UInt8(Int(block.codes[16 + i]) + 8)
+          let low = UInt8(truncatingIfNeeded: codes[i] + 8)
+          let high = UInt8(truncatingIfNeeded: codes[16 + i] + 8)
           bytes[start + 64 * (i / 4) + i % 4] = low | high << 4
         }
       } else {
         let start = tile + 64 + 512 * half + 4 * lane
         for i in 0..<32 {
-          bytes[start + 64 * (i / 4) + i % 4] = UInt8(Int(block.codes[i]) + 128)
+          bytes[start + 64 * (i / 4) + i % 4] = UInt8(truncatingIfNeeded: Int(codes[i]) + 128)
         }
       }
     }

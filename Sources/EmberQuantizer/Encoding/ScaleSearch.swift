@@ -1,17 +1,7 @@
+import CKernels
 import EmberKernels
 
-/// A block as integers and a scale: w ≈ scale · code.
-struct EncodedBlock {
-  /// The scale as the file holds it, and its value.
-  var scaleBits: UInt16
-  var scale: Float
-  /// Integers within the grid.
-  var codes: Block
-  /// Σ importance · (w − scale · code)²
-  var error: Float
-}
-
-/// Finds the scale of a block that loses least.
+/// How the scale of a block is found: the grid of integers, and the scales to try.
 ///
 /// Plain rounding takes the scale that just fits the largest weight. A slightly smaller one clips
 /// that weight and serves the other thirty-one better, or the other way round. So some scales
@@ -36,43 +26,17 @@ struct ScaleSearch: Sendable {
   static let q8 = ScaleSearch(
     lowest: -127, highest: 127, factors: (-2...2).map { 1 + 0.004 * Float($0) }, bothSigns: false)
 
-  /// The best encoding of a block; columns that weigh nothing do not count.
-  func encode(_ weights: Block, importance: Block) -> EncodedBlock {
-    let extreme = weights.extreme
-    guard extreme != 0 else {
-      return EncodedBlock(scaleBits: 0, scale: 0, codes: .zero, error: 0)
+  /// Encodes `count` blocks of 32 weights; every pointer has room for that many.
+  func encode(
+    _ weights: UnsafePointer<Float>, importance: UnsafePointer<Float>, count: Int,
+    codes: UnsafeMutablePointer<Int8>, scales: UnsafeMutablePointer<UInt16>,
+    errors: UnsafeMutablePointer<Float>
+  ) {
+    factors.withUnsafeBufferPointer { factors in
+      var grid = ember_grid(
+        lowest: lowest, highest: highest, factors: factors.baseAddress,
+        factor_count: factors.count, both_signs: bothSigns ? 1 : 0)
+      Kernels.best.table.encode(weights, importance, count, &grid, codes, scales, errors)
     }
-    let weighted = weights * importance
-    var bestGain: Float = -1
-    var bestScale: Float = 0
-    func consider(_ inverse: Float) {
-      let codes = (weights * inverse).rounded(from: lowest, through: highest)
-      let product = (weighted * codes).sum()
-      let square = (codes * codes * importance).sum()
-      // The error is Σ h·w² − (Σ h·w·q)² / Σ h·q²: the second term is what the scale gains.
-      let gain = square > 0 ? product * product / square : 0
-      if gain > bestGain {
-        bestGain = gain
-        bestScale = square > 0 ? product / square : 0
-      }
-    }
-    for factor in factors {
-      consider(factor * lowest / extreme)
-      if bothSigns { consider(-factor * lowest / extreme) }
-    }
-    return encode(weights, importance: importance, scale: bestScale)
-  }
-
-  /// The encoding with a given scale, rounded to fp16.
-  private func encode(_ weights: Block, importance: Block, scale: Float) -> EncodedBlock {
-    let bits = Half.bits(min(max(scale, -65_504), 65_504))
-    let rounded = Half.value(bits)
-    // The inverse of a subnormal half still is a finite float; zero stays zero.
-    let codes =
-      rounded == 0
-      ? Block.zero : (weights * (1 / rounded)).rounded(from: lowest, through: highest)
-    let loss = weights - codes * rounded
-    return EncodedBlock(
-      scaleBits: bits, scale: rounded, codes: codes, error: (loss * loss * importance).sum())
   }
 }

@@ -1,0 +1,74 @@
+/// A model file ready for text: its weights and its tokenizer, both checked.
+///
+/// ```swift
+/// let loaded = try LoadedModel(opening: "model.q4")
+/// let result = try loaded.generator().generate(
+///   prompt: "Once upon a time", options: .init(maximumTokens: 64)
+/// ) { print($0, terminator: "") }
+/// ```
+///
+/// It is immutable and may be shared by any number of sessions and threads. The weights stay in
+/// the file, mapped; the tokenizer is in memory.
+public struct LoadedModel: Sendable {
+  public let model: Model
+  public let tokenizer: Tokenizer
+
+  /// Maps the file; takes milliseconds whatever its size.
+  ///
+  /// - Parameter verifyingChecksums: also reads every weight and compares its checksum.
+  /// - Throws: `FormatError` for the file's structure, `ModelError` for what it says of the model,
+  ///   `LoadingError` for its tokenizer.
+  public init(opening path: FilePath, verifyingChecksums: Bool = false) throws {
+    try self.init(file: try ModelFile(opening: path, verifyingChecksums: verifyingChecksums))
+  }
+
+  /// - Throws: `ModelError`, `LoadingError`
+  public init(file: ModelFile) throws {
+    model = try Model(file: file)
+    do throws(TokenizerError) {
+      tokenizer = try Tokenizer(serialized: file.tokenizer)
+      try tokenizer.selfCheck()
+    } catch {
+      throw LoadingError.tokenizer(file.path, error)
+    }
+    // Ids beyond the table would be found out only when a text happens to use them.
+    let rows = model.architecture.vocabularySize
+    if tokenizer.vocabularySize > rows {
+      throw LoadingError.vocabularyMismatch(
+        file.path, tokens: tokenizer.vocabularySize, embeddingRows: rows)
+    }
+  }
+
+  /// A generator with a session of its own.
+  ///
+  /// - Parameters:
+  ///   - contextLength: positions to make room for; the model's own length by default.
+  ///   - threads: workers; by default the physical cores that this process may use.
+  /// - Throws: `ModelError.contextTooLong`, `.outOfMemory`
+  public func generator(
+    contextLength: Int? = nil, threads: Int? = nil
+  ) throws(ModelError) -> TextGenerator {
+    TextGenerator(
+      model: model, tokenizer: tokenizer,
+      session: try InferenceSession(
+        model: model, contextLength: contextLength, threads: threads))
+  }
+}
+
+/// What can be wrong with the tokenizer inside a model file.
+public enum LoadingError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The tokenizer cannot be read, or encodes otherwise than when the file was made.
+  case tokenizer(FilePath, TokenizerError)
+  /// The tokenizer has ids that the embedding table has no rows for.
+  case vocabularyMismatch(FilePath, tokens: Int, embeddingRows: Int)
+
+  public var description: String {
+    switch self {
+    case .tokenizer(let path, let error):
+      "\(path): \(error)"
+    case .vocabularyMismatch(let path, let tokens, let rows):
+      "\(path): the tokenizer has \(tokens) tokens, expected at most \(rows), the rows of the"
+        + " embedding table; convert the checkpoint again with its own tokenizer"
+    }
+  }
+}

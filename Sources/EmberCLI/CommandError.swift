@@ -1,0 +1,54 @@
+import Ember
+import SystemPackage
+
+/// What can go wrong in the command itself, one case per cause.
+enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
+  /// A text file that is not there.
+  case textNotFound(FilePath)
+  /// A folder where a text was expected.
+  case textIsFolder(FilePath)
+  /// A text that cannot be read.
+  case textUnreadable(name: String, operation: String, Errno)
+  /// A text with bytes that are not UTF-8.
+  case textNotUTF8(name: String, offset: Int, byte: UInt8)
+  /// A text larger than Ember takes into memory.
+  case textTooLarge(name: String, limit: Int)
+  /// A folder where the output should be written.
+  case outputIsFolder(FilePath)
+  /// Standard output or a file behind it takes no more.
+  case cannotWriteOutput(Errno)
+
+  var exitStatus: ExitStatus {
+    switch self {
+    case .textNotFound, .textIsFolder, .textUnreadable: .inputMissing
+    case .textNotUTF8, .textTooLarge: .invalidData
+    case .outputIsFolder: .cannotCreate
+    case .cannotWriteOutput: .inputOutput
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .textNotFound(let path):
+      "\(path): no such file"
+    case .textIsFolder(let path):
+      "\(path): is a folder, expected a text file"
+    case .textUnreadable(let name, let operation, let errno):
+      "\(name): cannot \(operation): \(errno)"
+    case .textNotUTF8(let name, let offset, let byte):
+      "\(name): not UTF-8 at byte \(offset): found 0x\(String(byte, radix: 16)); convert the text"
+        + " to UTF-8 first"
+    case .textTooLarge(let name, let limit):
+      "\(name): expected a text of at most \(limit) bytes, found more"
+    case .outputIsFolder(let path):
+      "\(path): is a folder, expected the name of a file to write: choose another output with -o"
+    case .cannotWriteOutput(let errno):
+      "standard output: cannot write: \(errno)"
+    }
+  }
+}
+
+/// A command that stopped at Ctrl-C after saying all there was to say.
+struct InterruptedRun: Error, ExitStatusProviding {
+  var exitStatus: ExitStatus { .interrupted }
+}

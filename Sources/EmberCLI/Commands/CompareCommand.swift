@@ -1,0 +1,115 @@
+import ArgumentParser
+import Ember
+
+/// `ember compare`: what a precision costs and what it loses, in one table.
+struct CompareCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compare",
+    abstract: "Compare models made from one checkpoint on a text.",
+    discussion: """
+      One table: file size, bits per weight (of the quantized tensors, and of the file), \
+      perplexity, its change from the first model with the paired error, KL divergence from the \
+      first model (nats), agreement on the most probable token, decoding speed, and memory.
+
+        ember compare model.f16 model.q8 model.q4 --text story.txt
+        ember compare model.f16 model.q4 --text story.txt --preset llama.cpp --json
+
+      All models go through the text side by side, in one pass.
+      """)
+
+  @Argument(
+    help: "Model file that the others are compared with.", completion: .file(),
+    transform: filePath)
+  var baseline: FilePath
+
+  @Argument(
+    help: ArgumentHelp("Model files to compare.", valueName: "model"), completion: .file(),
+    transform: filePath)
+  var models: [FilePath]
+
+  @OptionGroup var windows: WindowOptions
+  @OptionGroup var threads: ThreadOptions
+  @OptionGroup var json: JSONOption
+
+  func run() throws {
+    let models = try ([baseline] + models).map { try LoadedModel(opening: $0).model }
+    let text = try TextInput.file(windows.text)
+    let plan = windows.windowProtocol(modelContext: models[0].architecture.contextLength)
+    let progress = Progress()
+    defer { progress.finish() }
+    var comparison = try ModelComparison(models: models, threads: threads.threads).compare(
+      text: text, named: windows.text.lastComponent?.string, protocol: plan
+    ) {
+      progress.update(done: $0, total: $1, note: "windows, \(models.count) models") { speed in
+        "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
+      }
+    }
+    progress.finish()
+    var threadCount = 0
+    for (index, model) in models.enumerated() {
+      let cost = try DecodeCost(
+        of: model, contextLength: plan.context, threads: threads.threads)
+      comparison.rows[index].tokensPerSecond = cost.tokensPerSecond
+      comparison.rows[index].peakMemoryBytes = cost.memoryBytes
+      threadCount = cost.threads
+    }
+    if json.json {
+      try JSONOutput.write(comparison)
+    } else {
+      try StandardOutput.write(
+        comparison.rendered(as: .terminal) + "\n"
+          + notes(for: comparison, threads: threadCount))
+    }
+  }
+
+  private func notes(for comparison: Comparison, threads: Int) -> String {
+    let text = EvaluatedText(
+      name: comparison.textName, bytes: comparison.textBytes, sha256: comparison.textSHA256)
+    return Listing.rendered([
+      ("text", text.words),
+      ("protocol", comparison.protocol.words),
+      (
+        "scored",
+        "\(Format.grouped(comparison.tokensScored)) of \(Format.grouped(comparison.textTokens))"
+          + " tokens, in \(Format.grouped(comparison.windows)) windows"
+      ),
+      ("change, KL", "from the first model; KL divergence in nats"),
+      (
+        "tokens/s",
+        "decoding \(DecodeCost.tokens) tokens, median of \(DecodeCost.runs),"
+          + " \(threads) thread\(threads == 1 ? "" : "s")"
+      ),
+      (
+        "peak MB",
+        "computed: the file, mapped, the key/value cache of \(comparison.protocol.context)"
+          + " positions, and scratch"
+      ),
+    ])
+  }
+}
+
+/// What decoding with a model costs on this machine.
+private struct DecodeCost {
+  static let tokens = 32
+  static let runs = 3
+
+  let tokensPerSecond: Double
+  /// The file, the cache of the whole context, and the session's buffers.
+  let memoryBytes: Int
+  let threads: Int
+
+  init(of model: Model, contextLength: Int, threads: Int?) throws {
+    let session = try InferenceSession(
+      model: model, contextLength: contextLength, threads: threads)
+    // A short prompt brings all weights into memory and shows what the cache takes; the cache
+    // grows with the positions, in chunks, so a full chunk says what all of them take.
+    let prompt = min(session.chunkLength, contextLength)
+    _ = try session.append([Int32](repeating: 0, count: prompt))
+    let cacheBytes = Int(
+      Double(session.cacheBytes) / Double(prompt) * Double(contextLength))
+    memoryBytes = model.file.fileBytes + cacheBytes + session.scratchBytes
+    let speeds = try (0..<Self.runs).map { _ in try session.decodeSpeed(tokens: Self.tokens) }
+    tokensPerSecond = speeds.sorted()[Self.runs / 2]
+    self.threads = session.threadCount
+  }
+}

@@ -1,0 +1,112 @@
+import ArgumentParser
+import Ember
+
+/// `ember perplexity`: how well a model predicts a text.
+struct PerplexityCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "perplexity",
+    abstract: "Measure how well a model predicts a text.",
+    discussion: """
+      Prints the perplexity per token with its standard error, and everything that decides \
+      whether it can be compared with another: the text's SHA-256, the tokens scored, the windows.
+
+        ember perplexity model.q4 --text story.txt
+        ember perplexity model.q4 --text story.txt --preset llama.cpp --windows 64
+        ember perplexity model.q4 --text story.txt --context 512 --stride 256
+      """)
+
+  @OptionGroup var model: ModelArgument
+  @OptionGroup var windows: WindowOptions
+  @OptionGroup var threads: ThreadOptions
+  @OptionGroup var json: JSONOption
+
+  func run() throws {
+    let loaded = try LoadedModel(opening: model.model)
+    let text = try TextInput.file(windows.text)
+    let plan = windows.windowProtocol(modelContext: loaded.model.architecture.contextLength)
+    let progress = Progress()
+    defer { progress.finish() }
+    let result = try PerplexityEvaluator(
+      model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads
+    ).evaluate(text: text, named: windows.text.lastComponent?.string, protocol: plan) {
+      progress.update(done: $0, total: $1, note: "windows") { speed in
+        "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
+      }
+    }
+    progress.finish()
+    let report = PerplexityReport(
+      model: loaded.model, result: result, peakMemoryBytes: PeakMemory.bytes)
+    if json.json {
+      try JSONOutput.write(report)
+    } else {
+      try StandardOutput.write(report.text)
+    }
+  }
+}
+
+private struct PerplexityReport: Encodable {
+  var model: Model
+  var result: PerplexityResult
+  var peakMemoryBytes: Int
+
+  private enum CodingKeys: String, CodingKey {
+    case file, fileBytes, bitsPerWeight, fileBitsPerWeight, peakMemoryBytes
+  }
+
+  /// The result's keys stand beside the file's.
+  func encode(to encoder: any Encoder) throws {
+    try result.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(model.file.path.string, forKey: .file)
+    try container.encode(model.file.fileBytes, forKey: .fileBytes)
+    try container.encode(model.bitsPerWeight, forKey: .bitsPerWeight)
+    try container.encode(model.fileBitsPerWeight, forKey: .fileBitsPerWeight)
+    try container.encode(peakMemoryBytes, forKey: .peakMemoryBytes)
+  }
+
+  var text: String {
+    Listing.rendered([
+      (
+        "perplexity",
+        "\(Format.fixed(result.perplexity, 4)) ± \(Format.fixed(result.standardError, 4))"
+          + " per token"
+      ),
+      (
+        "bits per byte",
+        result.bitsPerByte.map { "\(Format.fixed($0, 4)) of the scored tokens" } ?? "unknown"
+      ),
+      (
+        "model",
+        OneLine.escape(model.file.path.string) + ", \(Format.bytes(model.file.fileBytes)),"
+          + " \(Format.fixed(model.bitsPerWeight, 3)) bits per weight"
+      ),
+      ("text", result.textWords),
+      ("protocol", result.protocol.words),
+      (
+        "scored",
+        "\(Format.grouped(result.tokensScored)) of \(Format.grouped(result.textTokens)) tokens,"
+          + " in \(Format.grouped(result.windows)) windows"
+      ),
+      ("speed", "\(Format.fixed(result.tokensPerSecond, 1)) tokens/s"),
+      ("peak memory", Format.bytes(peakMemoryBytes)),
+    ])
+  }
+}
+
+extension PerplexityResult {
+  fileprivate var textWords: String {
+    EvaluatedText(name: textName, bytes: textBytes, sha256: textSHA256).words
+  }
+}
+
+/// What identifies a text that was scored.
+struct EvaluatedText {
+  var name: String?
+  var bytes: Int?
+  var sha256: String?
+
+  var words: String {
+    "\(OneLine.escape(name ?? "unnamed")), \(Format.grouped(bytes ?? 0)) bytes,"
+      + " SHA-256 \(sha256 ?? "unknown")"
+  }
+}

@@ -1,0 +1,195 @@
+import ArgumentParser
+import Ember
+
+/// `ember quantize`: a checkpoint becomes a model file.
+struct QuantizeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "quantize",
+    abstract: "Convert a checkpoint into a model file.",
+    discussion: """
+      Reads a llama2.c checkpoint (model.bin, with tokenizer.bin beside it) or a Hugging Face \
+      folder (config.json, model.safetensors, tokenizer.json), a block of rows at a time, and \
+      writes one file that the other commands map and compute on. The file appears only when it \
+      is complete; the same input and options give the same bytes.
+
+        ember quantize model.bin --bits 4
+        ember quantize my-model/ --bits 8 -o my-model.q8
+        ember quantize model.bin --bits 4 --outliers 0.5 --tokenizer tok4096.bin
+
+      Ctrl-C leaves no file behind.
+      """)
+
+  @Argument(
+    help: "Checkpoint: a llama2.c .bin file, or a Hugging Face folder.", completion: .file(),
+    transform: filePath)
+  var input: FilePath
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Model file to write; one of that name is replaced."
+        + " (default: beside the input, model.q4, model.q8 or model.f16)", valueName: "file"),
+    completion: .file(), transform: filePath)
+  var output: FilePath?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Bits per weight of the layers' matrices: 4 or 8 in blocks of 32, or 16 for fp16.",
+      valueName: "bits"))
+  var bits: Precision = .four
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Weights kept in fp16 beside their blocks: auto spends them where they pay, a number is a"
+        + " share of every matrix in percent (0 to 10), 0 is none.", valueName: "auto|percent"))
+  var outliers = OutlierArgument(budget: .automatic)
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Bits per weight of the embedding table and the output head."
+        + " (default: 8 with --bits 4, else as --bits)", valueName: "bits"))
+  var tableBits: Precision?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Tokenizer: a tokenizer.bin or tokenizer.json. (default: the one beside the checkpoint)",
+      valueName: "file"), completion: .file(), transform: filePath)
+  var tokenizer: FilePath?
+
+  @OptionGroup var threads: ThreadOptions
+  @OptionGroup var json: JSONOption
+
+  func run() throws {
+    let target = output ?? Converter.defaultOutput(for: input, bits: bits.rawValue)
+    let converter = Converter(
+      checkpoint: input, output: target,
+      options: QuantizationOptions(
+        bits: bits.rawValue, tableBits: tableBits?.rawValue, outliers: outliers.budget,
+        tokenizer: tokenizer, threads: threads.threads))
+    Interruption.catchSignal()
+    let progress = Progress()
+    defer { progress.finish() }
+    let summary = try convert(with: converter, progress)
+    progress.finish()
+    for warning in summary.warnings {
+      StandardError.write("ember: warning: \(OneLine.escape(warning))\n")
+    }
+    let report = QuantizeReport(
+      output: target, bits: bits.rawValue, summary: summary, peakMemory: PeakMemory.bytes)
+    if json.json {
+      try JSONOutput.write(report)
+    } else {
+      try StandardOutput.write(report.text)
+    }
+  }
+
+  private func convert(
+    with converter: Converter, _ progress: Progress
+  ) throws -> ConversionSummary {
+    do {
+      return try converter.run(
+        isCancelled: { Interruption.hasHappened },
+        progress: { state in
+          progress.update(done: state.done, total: state.total, note: state.tensor) { speed in
+            "\(Format.fixed(speed / 1e6, 1)) M weights/s"
+          }
+        })
+    } catch FormatError.isDirectory(let path) {
+      // The checkpoint's readers have errors of their own, so this is the output.
+      throw CommandError.outputIsFolder(path)
+    }
+  }
+}
+
+/// The precisions that a matrix can be stored in.
+enum Precision: Int, ExpressibleByArgument, CaseIterable {
+  case four = 4
+  case eight = 8
+  case sixteen = 16
+}
+
+/// `auto` or a percentage.
+struct OutlierArgument: ExpressibleByArgument {
+  var budget: OutlierBudget
+
+  init(budget: OutlierBudget) { self.budget = budget }
+
+  init?(argument: String) {
+    if argument == "auto" {
+      budget = .automatic
+    } else if let share = Double(argument), (0...10).contains(share) {
+      budget = .percent(share)
+    } else {
+      return nil
+    }
+  }
+
+  var defaultValueDescription: String { budget.description }
+}
+
+/// What a conversion did.
+private struct QuantizeReport: Encodable {
+  var output: String
+  var bits: Int
+  var fileBytes: Int
+  var tensors: Int
+  var weights: Int
+  /// Of the tensors in blocks or halves, everything counted.
+  var bitsPerWeight: Double
+  var fileBitsPerWeight: Double
+  /// 0 to 1.
+  var outlierShare: Double
+  var outliers: Int
+  var largestRelativeError: Double
+  /// Empty where no tensor lost anything.
+  var largestRelativeErrorTensor: String
+  var seconds: Double
+  var peakMemoryBytes: Int
+  var warnings: [String]
+
+  init(output: FilePath, bits: Int, summary: ConversionSummary, peakMemory: Int) {
+    self.output = output.string
+    self.bits = bits
+    fileBytes = summary.fileBytes
+    tensors = summary.tensorCount
+    weights = summary.weightCount
+    bitsPerWeight = summary.bitsPerWeight
+    fileBitsPerWeight = summary.fileBitsPerWeight
+    outlierShare = summary.outlierShare
+    outliers = summary.outlierCount
+    largestRelativeError = Double(summary.largestRelativeError?.error ?? 0)
+    largestRelativeErrorTensor = summary.largestRelativeError?.tensor ?? ""
+    seconds = summary.seconds
+    peakMemoryBytes = peakMemory
+    warnings = summary.warnings
+  }
+
+  var text: String {
+    var lines = [
+      ("wrote", OneLine.escape(output)),
+      ("size", Format.bytes(fileBytes)),
+      ("weights", "\(Format.grouped(weights)) in \(tensors) tensors"),
+      (
+        "bits per weight",
+        "\(Format.fixed(bitsPerWeight, 3)) quantized tensors,"
+          + " \(Format.fixed(fileBitsPerWeight, 3)) whole file"
+      ),
+      ("outliers", "\(Format.percent(outlierShare, 3)) of the weights in blocks, kept in fp16"),
+    ]
+    if !largestRelativeErrorTensor.isEmpty {
+      lines.append(
+        (
+          "largest error",
+          "\(Format.percent(largestRelativeError, 3)) of \(largestRelativeErrorTensor)"
+            + " (root mean square)"
+        ))
+    }
+    lines.append(("time", "\(Format.fixed(seconds, 1)) s"))
+    lines.append(("peak memory", Format.bytes(peakMemoryBytes)))
+    return Listing.rendered(lines)
+  }
+}

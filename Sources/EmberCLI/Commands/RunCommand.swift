@@ -1,0 +1,187 @@
+import ArgumentParser
+import Ember
+
+/// `ember run`: a prompt is continued, streamed as it is made.
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Continue a prompt.",
+    discussion: """
+      Prints the continuation, without the prompt, as it is made; then, on standard error, the \
+      seed, the speed and where the memory went. Without --prompt or --prompt-file the prompt \
+      comes from standard input. One newline at the end of a prompt from a file or from standard \
+      input is dropped.
+
+        ember run model.q4 --prompt "Once upon a time"
+        ember run model.q4 --prompt "Once upon a time" --temperature 0 -n 64 --echo
+        ember run model.q4 --seed 42 --stop "The end" < prompt.txt
+
+      The text ends where the model ends it, at --max-tokens, before a --stop text, or when the \
+      context is full. Ctrl-C ends it after the current token.
+      """)
+
+  @OptionGroup var model: ModelArgument
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("Text to continue. (default: standard input)", valueName: "text"))
+  var prompt: String?
+
+  @Option(
+    name: .long, help: ArgumentHelp("File with the text to continue.", valueName: "file"),
+    completion: .file(), transform: filePath)
+  var promptFile: FilePath?
+
+  @Option(
+    name: [.customShort("n"), .long],
+    help: ArgumentHelp("Most tokens to generate, 0 or more.", valueName: "count"))
+  var maxTokens = 256
+
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptionGroup
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp("End before this text; may be given several times.", valueName: "text"))
+  var stop: [String] = []
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Positions to make room for, in tokens, prompt included. (default: the model's own)",
+      valueName: "tokens"))
+  var context: Int?
+
+  @Flag(name: .long, help: "Print the prompt before its continuation.")
+  var echo = false
+
+  @Flag(name: .long, help: "Go on after the token with which the model ends a text.")
+  var ignoreEnd = false
+
+  @OptionGroup var threads: ThreadOptions
+  @OptionGroup var json: JSONOption
+
+  func validate() throws {
+    try require("--max-tokens", maxTokens, in: 0...Int.max)
+    try require("--context", context, in: 1...Int.max)
+    if prompt != nil, promptFile != nil {
+      throw ValidationError("--prompt and --prompt-file: expected one of them, found both")
+    }
+    if stop.contains("") {
+      throw ValidationError("--stop: expected a text to stop at, found an empty one")
+    }
+  }
+
+  func run() throws {
+    // The model first: a wrong path is found before a prompt is typed.
+    let loaded = try LoadedModel(opening: model.model)
+    let session = try InferenceSession(
+      model: loaded.model, contextLength: context, threads: threads.threads)
+    let prompt = try promptText()
+    let generator = TextGenerator(
+      model: loaded.model, tokenizer: loaded.tokenizer, session: session)
+    let options = TextGenerator.Options(
+      maximumTokens: maxTokens, sampling: sampling.options,
+      seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
+      stopsAtEndOfSequence: !ignoreEnd)
+    Interruption.catchSignal()
+    let streams = !json.json
+    if streams, echo { try StandardOutput.write(prompt) }
+    let result = try generator.generate(
+      prompt: prompt, options: options, isCancelled: { Interruption.hasHappened },
+      emit: { piece in
+        if streams { try StandardOutput.write(piece) }
+      })
+    let report = RunReport(
+      text: (echo ? prompt : "") + result.text, result: result, model: loaded.model,
+      session: session, peakMemory: PeakMemory.bytes)
+    if streams {
+      if !report.text.hasSuffix("\n") { try StandardOutput.write("\n") }
+      StandardError.write("\n" + report.statistics)
+    } else {
+      try JSONOutput.write(report)
+    }
+    if result.stopReason == .cancelled { throw InterruptedRun() }
+  }
+
+  private func promptText() throws -> String {
+    if let prompt { return prompt }
+    let text = try promptFile.map(TextInput.file) ?? TextInput.standardInput()
+    return text.droppingFinalNewline()
+  }
+}
+
+/// A text and how it came about.
+private struct RunReport: Encodable {
+  var text: String
+  /// Of the generated tokens.
+  var ids: [Int32]
+  var seed: UInt64
+  var stopReason: TextGenerator.StopReason
+  var promptTokens: Int
+  var promptTokensPerSecond: Double
+  var generatedTokens: Int
+  /// Of the tokens after the first, which comes from the prompt.
+  var tokensPerSecond: Double
+  var weightBytesPerToken: Int
+  var weightBytesPerSecond: Double
+  var threads: Int
+  var contextLength: Int
+  var peakMemoryBytes: Int
+  var mappedBytes: Int
+  var keyValueCacheBytes: Int
+  var scratchBytes: Int
+
+  init(
+    text: String, result: TextGenerator.Result, model: Model, session: InferenceSession,
+    peakMemory: Int
+  ) {
+    self.text = text
+    ids = result.ids
+    seed = result.seed
+    stopReason = result.stopReason
+    promptTokens = result.promptTokens
+    promptTokensPerSecond = result.promptTokensPerSecond
+    generatedTokens = result.generatedTokens
+    tokensPerSecond = result.decodeTokensPerSecond
+    weightBytesPerToken = model.weightBytesPerToken
+    weightBytesPerSecond = result.decodeTokensPerSecond * Double(model.weightBytesPerToken)
+    threads = session.threadCount
+    contextLength = session.contextLength
+    peakMemoryBytes = peakMemory
+    mappedBytes = model.file.fileBytes
+    keyValueCacheBytes = session.cacheBytes
+    scratchBytes = session.scratchBytes
+  }
+
+  var statistics: String {
+    Listing.rendered([
+      ("seed", "\(seed)"),
+      ("prompt", "\(promptTokens) tokens, \(Format.fixed(promptTokensPerSecond, 1)) tokens/s"),
+      (
+        "decode",
+        "\(generatedTokens) tokens, \(Format.fixed(tokensPerSecond, 1)) tokens/s,"
+          + " \(Format.fixed(weightBytesPerSecond / 1e9, 2)) GB/s of weights"
+          + " on \(threads) thread\(threads == 1 ? "" : "s")"
+      ),
+      ("stopped", stopReason.words(contextLength: contextLength)),
+      (
+        "memory",
+        "\(Format.shortBytes(peakMemoryBytes)) peak; weights \(Format.shortBytes(mappedBytes))"
+          + " mapped from the file, key/value cache \(Format.shortBytes(keyValueCacheBytes)),"
+          + " scratch \(Format.shortBytes(scratchBytes))"
+      ),
+    ])
+  }
+}
+
+extension TextGenerator.StopReason {
+  fileprivate func words(contextLength: Int) -> String {
+    switch self {
+    case .endOfSequence: "the model ended the text"
+    case .maximumTokens: "the number of tokens asked for (--max-tokens)"
+    case .contextFull: "the context of \(contextLength) tokens is full"
+    case .stopString: "a text given with --stop"
+    case .cancelled: "interrupted"
+    }
+  }
+}

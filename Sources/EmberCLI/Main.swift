@@ -1,0 +1,65 @@
+import ArgumentParser
+import Ember
+
+/// Parses the command line, runs the command, and turns whatever fails into one line and a number.
+@main
+enum Main {
+  static func main() {
+    BrokenPipe.ignoreSignal()
+    do {
+      var command = try EmberCommand.parseAsRoot()
+      try run(&command)
+    } catch {
+      finish(with: error, whileParsing: true)
+    }
+  }
+
+  private static func run(_ command: inout any ParsableCommand) throws {
+    do {
+      try command.run()
+    } catch {
+      // The parser's own requests, such as `ember help run`, arrive here too.
+      finish(with: error, whileParsing: false)
+    }
+  }
+
+  /// Never returns.
+  private static func finish(with error: any Error, whileParsing: Bool) -> Never {
+    // Whoever read the output has seen enough: nothing went wrong.
+    if error is BrokenPipe { ExitStatus.success.exit() }
+    if let interrupted = error as? InterruptedRun { interrupted.exitStatus.exit() }
+    // Help, the version and completion scripts come as errors without being failures.
+    if EmberCommand.exitCode(for: error).isSuccess {
+      let text = EmberCommand.fullMessage(for: error)
+      do {
+        try StandardOutput.write(text.hasSuffix("\n") ? text : text + "\n")
+      } catch {
+        finish(with: error, whileParsing: false)
+      }
+      ExitStatus.success.exit()
+    }
+    guard whileParsing else {
+      StandardError.write("ember: error: \(OneLine.escape(describe(error)))\n")
+      ExitStatus(for: error).exit()
+    }
+    let message = OneLine.escape(EmberCommand.message(for: error))
+    StandardError.write("ember: error: \(message) (see \(helpCommand()))\n")
+    ExitStatus.usage.exit()
+  }
+
+  private static func describe(_ error: any Error) -> String {
+    // Ember's errors describe themselves in one line; those of a library are a defect when they
+    // get this far, and then their type helps.
+    ExitStatus(for: error) == .internalError
+      ? "internal error: \(type(of: error)): \(error)" : String(describing: error)
+  }
+
+  /// The help that fits the command line.
+  private static func helpCommand() -> String {
+    let names = EmberCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
+    guard let name = CommandLine.arguments.dropFirst().first, names.contains(name) else {
+      return "ember --help"
+    }
+    return "ember \(name) --help"
+  }
+}

@@ -1,0 +1,45 @@
+/// Why a model cannot be scored or compared, one case per cause.
+public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// Too few tokens for the protocol: at least two must be scored.
+  case textTooShort(tokens: Int, minimum: Int)
+  /// A protocol that scores nothing, or not what it says.
+  case invalidProtocol(field: String, expected: String, found: String)
+  /// The protocol begins windows with a token that the tokenizer does not have.
+  case noBeginOfSequence
+  /// A logit that is NaN or infinite, at this position of this window (both counted from 0).
+  case notFinite(path: String, window: Int, position: Int)
+  /// The mean negative log-likelihood is so large that e to its power is no number.
+  case perplexityOverflow(path: String, meanNegativeLogLikelihood: Double)
+  /// Only models of one vocabulary can be compared.
+  case vocabulariesDiffer(baseline: String, baselineSize: Int, path: String, size: Int)
+  /// The same number of tokens, but other tokens.
+  case tokenizersDiffer(baseline: String, path: String)
+  /// There is nothing to compare.
+  case noModels
+
+  public var description: String {
+    switch self {
+    case .textTooShort(let tokens, let minimum):
+      "the text has \(tokens) tokens, this protocol needs at least \(minimum): choose a longer text"
+    case .invalidProtocol(let field, let expected, let found):
+      "\(field): expected \(expected), found \(found)"
+    case .noBeginOfSequence:
+      "the protocol begins each window with a beginning-of-sequence token, and this tokenizer has "
+        + "none: score without it"
+    case .notFinite(let path, let window, let position):
+      "\(path): the model produced logits that are not numbers in window \(window) at position "
+        + "\(position): the file may be damaged, check it with `ember verify`"
+    case .perplexityOverflow(let path, let mean):
+      "\(path): the mean negative log-likelihood is \(mean), too large for a perplexity: the file "
+        + "may be damaged, check it with `ember verify`"
+    case .vocabulariesDiffer(let baseline, let baselineSize, let path, let size):
+      "\(path): the vocabulary has \(size) tokens, that of \(baseline) has \(baselineSize): "
+        + "compare files made from the same checkpoint"
+    case .tokenizersDiffer(let baseline, let path):
+      "\(path): the tokenizer is not that of \(baseline): compare files made from the same "
+        + "checkpoint"
+    case .noModels:
+      "there is no model to compare"
+    }
+  }
+}

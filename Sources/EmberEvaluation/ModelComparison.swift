@@ -1,0 +1,149 @@
+import EmberFormat
+public import EmberModel
+import EmberTokenizer
+
+/// Scores several models on one text, side by side; the first is the baseline of the others.
+///
+/// ```swift
+/// let comparison = try ModelComparison(models: [half, eightBit, fourBit])
+/// let result = try comparison.compare(text: text, protocol: .papers(context: 512))
+/// print(result.rendered(as: .terminal))
+/// ```
+///
+/// The models go through the windows together, some tokens at a time: the baseline's logits for
+/// these tokens are kept (64 MB at most) until the other models have computed theirs, then
+/// forgotten. So one pass suffices, no logits are written to disk, and memory does not depend on the
+/// text but for three numbers per scored token and model.
+public struct ModelComparison: Sendable {
+  private let models: [Model]
+  private let threads: Int?
+  private let chunkLength: Int
+
+  /// Of the baseline's logits that are kept.
+  private static let keptBytes = 64 << 20
+  private static let keptRows = 64
+
+  /// - Parameter models: all with the vocabulary and the tokenizer of the first.
+  /// - Throws: `EvaluationError.noModels`, `.vocabulariesDiffer`, `.tokenizersDiffer`
+  public init(
+    models: [Model], threads: Int? = nil, chunkLength: Int = 128
+  ) throws(EvaluationError) {
+    guard let baseline = models.first else { throw .noModels }
+    let size = baseline.architecture.vocabularySize
+    for model in models.dropFirst() {
+      let (first, path) = (baseline.file.path.string, model.file.path.string)
+      if model.architecture.vocabularySize != size {
+        throw .vocabulariesDiffer(
+          baseline: first, baselineSize: size, path: path,
+          size: model.architecture.vocabularySize)
+      }
+      if model.file.tokenizer != baseline.file.tokenizer {
+        throw .tokenizersDiffer(baseline: first, path: path)
+      }
+    }
+    self.models = models
+    self.threads = threads
+    self.chunkLength = chunkLength
+  }
+
+  /// Compares on a text, encoded without a beginning-of-sequence token of its own.
+  ///
+  /// - Parameters:
+  ///   - name: what the result calls the text, such as the name of its file.
+  ///   - progress: called after each window with how many are done, of how many.
+  /// - Throws: `TokenizerError` if the baseline's tokenizer is damaged, `EvaluationError`,
+  ///   `ModelError`, and what `progress` throws.
+  public func compare(
+    text: String, named name: String? = nil, protocol windows: PerplexityProtocol,
+    progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+  ) throws -> Comparison {
+    let tokenizer = try Tokenizer(serialized: models[0].file.tokenizer)
+    let text = EvaluationText(text, name: name, tokenizer: tokenizer)
+    return try compare(text, windows, beginOfSequence: tokenizer.beginOfSequence, progress)
+  }
+
+  /// Compares on the tokens of a text.
+  ///
+  /// - Parameter beginOfSequence: needed if the protocol begins windows with it.
+  public func compare(
+    ids: [Int32], beginOfSequence: Int32? = nil, protocol windows: PerplexityProtocol,
+    progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+  ) throws -> Comparison {
+    try compare(
+      EvaluationText(ids: ids), windows, beginOfSequence: beginOfSequence, progress)
+  }
+
+  private func compare(
+    _ text: EvaluationText, _ windows: PerplexityProtocol, beginOfSequence: Int32?,
+    _ progress: (_ done: Int, _ total: Int) throws -> Void
+  ) throws -> Comparison {
+    let size = models[0].architecture.vocabularySize
+    let prepared = try PreparedText(
+      text, windows, beginOfSequence: beginOfSequence, vocabularySize: size)
+    var runners: [WindowRunner] = []
+    for model in models {
+      runners.append(
+        try WindowRunner(
+          model: model, windows: windows, stride: prepared.plan.stride, threads: threads,
+          chunkLength: chunkLength))
+    }
+    var divergences = [DivergenceScore](repeating: DivergenceScore(), count: models.count)
+    var kept = KeptLogits(
+      capacity: max(1, min(Self.keptRows, Self.keptBytes / (4 * size))), vocabularySize: size)
+    var softmax = LogSoftmax()
+    for index in 0..<prepared.plan.count {
+      let input = prepared.window(index)
+      for i in runners.indices { try runners[i].begin(input) }
+      var positions = input.predicting
+      while !positions.isEmpty {
+        let part = positions.prefix(kept.capacity)
+        positions = positions.dropFirst(part.count)
+        try runners[0].run(input, positions: part, &softmax) { index, logits, row, _ in
+          kept.store(index, logits, row)
+        }
+        for i in runners.indices.dropFirst() {
+          try runners[i].run(input, positions: part, &softmax) { index, logits, row, softmax in
+            let target = Int(input.ids[part.lowerBound + index + 1])
+            kept.withRow(index) { baseline, baselineRow in
+              divergences[i].add(baseline, baselineRow, logits, row, target: target, &softmax)
+            }
+          }
+        }
+      }
+      try progress(index + 1, prepared.plan.count)
+    }
+    return try Comparison(text, models: models, runners.map(\.score), divergences)
+  }
+}
+
+/// The baseline's logits for a few tokens.
+private struct KeptLogits {
+  let capacity: Int
+  private let vocabularySize: Int
+  /// [capacity, vocabularySize]
+  private var logits: [Float]
+  private var rows: [SoftmaxRow?]
+
+  init(capacity: Int, vocabularySize: Int) {
+    self.capacity = capacity
+    self.vocabularySize = vocabularySize
+    logits = [Float](repeating: 0, count: capacity * vocabularySize)
+    rows = [SoftmaxRow?](repeating: nil, count: capacity)
+  }
+
+  mutating func store(_ index: Int, _ source: UnsafeBufferPointer<Float>, _ row: SoftmaxRow) {
+    logits.withUnsafeMutableBufferPointer { logits in
+      let start = index * vocabularySize
+      _ = logits[start..<start + vocabularySize].update(fromContentsOf: source)
+    }
+    rows[index] = row
+  }
+
+  func withRow(_ index: Int, _ body: (UnsafeBufferPointer<Float>, SoftmaxRow) -> Void) {
+    guard let row = rows[index] else { return }
+    logits.withUnsafeBufferPointer { logits in
+      let start = index * vocabularySize
+      body(UnsafeBufferPointer(rebasing: logits[start..<start + vocabularySize]), row)
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import EmberGeneration
+public import EmberModel
+public import EmberTokenizer
+
+/// Measures how well a model predicts a text.
+///
+/// ```swift
+/// let evaluator = PerplexityEvaluator(model: model, tokenizer: tokenizer)
+/// let result = try evaluator.evaluate(text: text, protocol: .papers(context: 512))
+/// print(result.perplexity, "±", result.standardError)
+/// ```
+///
+/// Perplexity is e to the mean negative log-likelihood per scored token; its standard error takes
+/// the tokens as independent, as llama.cpp's does. Figures depend neither on the threads nor on the
+/// chunk length. A context above the model's is refused.
+public struct PerplexityEvaluator: Sendable {
+  private let model: Model
+  private let tokenizer: Tokenizer
+  private let threads: Int?
+  private let chunkLength: Int
+
+  /// - Parameters:
+  ///   - threads: nil for the physical cores that this process may use.
+  ///   - chunkLength: tokens per pass over the weights.
+  public init(model: Model, tokenizer: Tokenizer, threads: Int? = nil, chunkLength: Int = 128) {
+    self.model = model
+    self.tokenizer = tokenizer
+    self.threads = threads
+    self.chunkLength = chunkLength
+  }
+
+  /// Scores a text, encoded without a beginning-of-sequence token of its own.
+  ///
+  /// - Parameters:
+  ///   - name: what the result calls the text, such as the name of its file.
+  ///   - progress: called after each window with how many are done, of how many.
+  /// - Throws: `EvaluationError`, `ModelError`, and what `progress` throws.
+  public func evaluate(
+    text: String, named name: String? = nil, protocol windows: PerplexityProtocol,
+    progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+  ) throws -> PerplexityResult {
+    try evaluate(EvaluationText(text, name: name, tokenizer: tokenizer), windows, progress)
+  }
+
+  /// Scores the tokens of a text.
+  public func evaluate(
+    ids: [Int32], protocol windows: PerplexityProtocol,
+    progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
+  ) throws -> PerplexityResult {
+    try evaluate(EvaluationText(ids: ids), windows, progress)
+  }
+
+  private func evaluate(
+    _ text: EvaluationText, _ windows: PerplexityProtocol,
+    _ progress: (_ done: Int, _ total: Int) throws -> Void
+  ) throws -> PerplexityResult {
+    let prepared = try PreparedText(
+      text, windows, beginOfSequence: tokenizer.beginOfSequence,
+      vocabularySize: model.architecture.vocabularySize)
+    var runner = try WindowRunner(
+      model: model, windows: windows, stride: prepared.plan.stride, threads: threads,
+      chunkLength: chunkLength)
+    var softmax = LogSoftmax()
+    var bytesScored = 0
+    var seconds = 0.0
+    let clock = ContinuousClock()
+    for index in 0..<prepared.plan.count {
+      let start = clock.now
+      let input = prepared.window(index)
+      try runner.begin(input)
+      try runner.run(input, positions: input.predicting, &softmax)
+      seconds += (clock.now - start).seconds
+      for id in input.ids[(input.firstPredicting + 1)...] where !tokenizer.isSpecial(id) {
+        bytesScored += tokenizer.bytes(of: id).count
+      }
+      try progress(index + 1, prepared.plan.count)
+    }
+    return try PerplexityResult(
+      runner.score, text, path: runner.path, bytesScored: bytesScored, seconds: seconds)
+  }
+}

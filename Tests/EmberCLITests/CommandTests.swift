@@ -1,0 +1,147 @@
+import EmberTestSupport
+import Foundation
+import Testing
+
+/// What the commands promise beyond not failing.
+@Suite("Commands")
+struct CommandTests {
+  private func text(_ result: EmberProcess.Result) throws -> String {
+    try #require(try result.json["text"] as? String)
+  }
+
+  @Test("The same seed gives the same text, whatever the threads; the printed seed does too")
+  func seeds() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    let base = ["run", "model.q4", "--prompt", "the", "-n", "60", "--ignore-end"]
+    func run(_ arguments: String...) async throws -> EmberProcess.Result {
+      try await EmberProcess.run(base + arguments, in: checkpoint.folder)
+    }
+    let first = try await run("--seed", "7", "--json")
+    let expected = try text(first)
+    for threads in ["1", "2", "3", "7"] {
+      let other = try await run("--seed", "7", "--threads", threads, "--json")
+      #expect(try text(other) == expected, "\(threads) threads")
+    }
+    #expect(try text(try await run("--seed", "8", "--json")) != expected)
+    let chosen = try await run("--json")
+    let seed = try #require(try chosen.json["seed"] as? UInt64)
+    #expect(try text(try await run("--seed", "\(seed)", "--json")) == text(chosen))
+    // Streamed text is the text of the JSON, and the seed is on standard error.
+    let streamed = try await run("--seed", "7")
+    #expect(streamed.output == expected || streamed.output == expected + "\n")
+    #expect(streamed.error.contains("seed     7\n"))
+  }
+
+  @Test("The prompt comes from the option, a file or standard input; --echo prints it")
+  func prompts() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    try checkpoint.write("the hat\n", to: "prompt.txt")
+    let base = ["run", "model.q4", "-n", "20", "--temperature", "0", "--ignore-end", "--json"]
+    func run(_ arguments: String..., input: String = "") async throws -> String {
+      try text(
+        try await EmberProcess.run(base + arguments, input: input, in: checkpoint.folder))
+    }
+    let expected = try await run("--prompt", "the hat")
+    #expect(try await run(input: "the hat") == expected)
+    #expect(try await run(input: "the hat\n") == expected)
+    #expect(try await run("--prompt-file", "prompt.txt") == expected)
+    #expect(try await run("--prompt", "the hat", "--echo") == "the hat" + expected)
+    let other = try await run("--prompt", "another")
+    #expect(other != expected)
+  }
+
+  @Test("The text ends at the tokens asked for and when the context is full")
+  func ends() async throws {
+    let checkpoint = try TinyCheckpoint(contextLength: 32)
+    try await checkpoint.quantize()
+    let none = try await checkpoint.ember("run", "model.q4", "--prompt", "the", "-n", "0", "--json")
+    #expect(try none.json["generated_tokens"] as? Int == 0)
+    let full = try await checkpoint.ember(
+      "run", "model.q4", "--prompt", "the", "--ignore-end", "--json")
+    #expect(full.status == 0)
+    #expect(try full.json["stop_reason"] as? String == "context_full")
+  }
+
+  @Test("Conversions name their output after the precision and repeat byte for byte")
+  func quantize() async throws {
+    let checkpoint = try TinyCheckpoint()
+    for (bits, name) in [(4, "model.q4"), (8, "model.q8"), (16, "model.f16")] {
+      try await checkpoint.quantize(bits: bits)
+      let first = try checkpoint.bytes(of: name)
+      let again = try await checkpoint.ember(
+        "quantize", "model.bin", "--bits", "\(bits)", "--threads", "3", "-o", "again")
+      #expect(again.status == 0)
+      #expect(try checkpoint.bytes(of: "again") == first)
+    }
+    // Nothing else is left behind.
+    #expect(
+      try checkpoint.files
+        == ["again", "model.bin", "model.f16", "model.q4", "model.q8", "tokenizer.bin"])
+  }
+
+  @Test("Greedy text begins with the largest logit")
+  func logits() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    let run = try await checkpoint.ember(
+      "run", "model.q4", "--prompt", "the", "-n", "1", "--temperature", "0", "--ignore-end",
+      "--json")
+    let top = try await checkpoint.ember("logits", "model.q4", "--prompt", "the", "--json")
+    let positions = try #require(try top.json["positions"] as? [[String: Any]])
+    let logits = try #require(positions.last?["logits"] as? [[String: Any]])
+    #expect(logits.count == 10)
+    let tokens = try #require(try run.json["ids"] as? [Int])
+    #expect(logits.first?["id"] as? Int == tokens.first)
+    let all = try await checkpoint.ember(
+      "logits", "model.q4", "--tokens", "1,259,5", "--all", "--top", "0", "--json")
+    let every = try #require(try all.json["positions"] as? [[String: Any]])
+    #expect(every.count == 3)
+    for position in every {
+      let values = try #require(position["logits"] as? [[String: Any]])
+      #expect(values.count == TinyCheckpoint.vocabularySize)
+    }
+  }
+
+  @Test("tokenize prints ids that logits takes")
+  func tokenize() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    let ids = try await checkpoint.ember("tokenize", "model.q4", "--ids-only", input: "the ä")
+    #expect(ids.status == 0)
+    let list = ids.output.split(whereSeparator: \.isWhitespace).joined(separator: ",")
+    let byText = try await checkpoint.ember("logits", "model.q4", "--prompt", "the ä")
+    let byIds = try await checkpoint.ember("logits", "model.q4", "--tokens", list)
+    #expect(byText.status == 0 && byText.output == byIds.output)
+  }
+
+  @Test("A model compared with itself loses nothing")
+  func compareWithItself() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    try checkpoint.write(String(repeating: "the note on the hat ", count: 40), to: "text.txt")
+    let result = try await checkpoint.ember(
+      "compare", "model.q4", "model.q4", "--text", "text.txt", "--context", "64", "--json")
+    let models = try #require(try result.json["models"] as? [[String: Any]])
+    #expect(models.count == 2)
+    #expect(models[1]["kl_divergence_max"] as? Double == 0)
+    #expect(models[1]["perplexity_change_percent"] as? Double == 0)
+    #expect(models[0]["perplexity"] as? Double == models[1]["perplexity"] as? Double)
+    let alone = try await checkpoint.ember(
+      "perplexity", "model.q4", "--text", "text.txt", "--context", "64", "--threads", "3", "--json")
+    #expect(try alone.json["perplexity"] as? Double == models[0]["perplexity"] as? Double)
+  }
+
+  @Test("inspect lists every tensor")
+  func inspect() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    let result = try await checkpoint.ember("inspect", "model.q4")
+    #expect(result.status == 0)
+    for name in ["embedding", "layers.0.attention.query.weight", "layers.1.feed_forward.up.weight"]
+    {
+      #expect(result.output.contains(name))
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import EmberTestSupport
+import Foundation
+import Testing
+
+@Suite("Ctrl-C")
+struct InterruptionTests {
+  @Test("ends a text after the current token, with the statistics")
+  func run() async throws {
+    // More tokens than it takes to be interrupted.
+    let checkpoint = try TinyCheckpoint(contextLength: 1 << 16)
+    try await checkpoint.quantize()
+    let result = try await checkpoint.ember(
+      "run", "model.q4", "--prompt", "the", "-n", "60000", "--ignore-end",
+      "--temperature", "0"
+    ) { running in
+      try await running.wait { running.outputBytes > 0 }
+      running.interrupt()
+    }
+    #expect(result.status == 130, "\(result.error)")
+    #expect(!result.output.isEmpty)
+    #expect(result.error.contains("stopped  interrupted"))
+  }
+
+  @Test("ends a conversion and leaves no file")
+  func quantize() async throws {
+    let checkpoint = try TinyCheckpoint()
+    // Zeros that take no room on the disk: four layers of width 2048.
+    let header: [UInt32] = [2048, 8192, 4, 16, 16, 270, 64]
+    let floats =
+      270 * 2048 + 4 * (2 * 2048 + 4 * 2048 * 2048 + 3 * 2048 * 8192) + 2048 + 64 * 128
+    try checkpoint.write(
+      header.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } },
+      to: "model.bin")
+    let file = try FileHandle(
+      forWritingTo: checkpoint.folder.appending(path: "model.bin"))
+    try file.truncate(atOffset: UInt64(28 + 4 * floats))
+    try file.close()
+    let before = try checkpoint.files
+    let result = try await checkpoint.ember("quantize", "model.bin") { running in
+      try await running.wait { (try? checkpoint.files.count > before.count) ?? false }
+      running.interrupt()
+    }
+    #expect(result.isError(130), "\(result)")
+    #expect(try checkpoint.files == before)
+  }
+
+  @Test("is not needed when the reader goes: the text ends quietly")
+  func brokenPipe() async throws {
+    let checkpoint = try TinyCheckpoint(contextLength: 1 << 14)
+    try await checkpoint.quantize()
+    // A shell has the pipe; its status is that of ember.
+    let binary = try EmberProcess.binary().path
+    let process = Process()
+    process.executableURL = URL(filePath: "/bin/bash")
+    process.arguments = [
+      "-c",
+      "'\(binary)' run model.q4 --prompt the -n 16000 --ignore-end 2>errors | head -c 1 >/dev/null;"
+        + " exit ${PIPESTATUS[0]}",
+    ]
+    process.currentDirectoryURL = checkpoint.folder
+    let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
+    process.terminationHandler = { _ in continuation.finish() }
+    try process.run()
+    for await _ in ends {}
+    #expect(process.terminationStatus == 0)
+    #expect(try checkpoint.bytes(of: "errors").isEmpty)
+  }
+}
