@@ -2,6 +2,7 @@ import Ember
 import EmberTestSupport
 import Foundation
 import Synchronization
+import Testing
 
 /// A checkpoint of the reference data, converted once per test run and recipe.
 struct ConvertedModel: Sendable {
@@ -10,7 +11,7 @@ struct ConvertedModel: Sendable {
   var model: Model { loaded.model }
   var tokenizer: Tokenizer { loaded.tokenizer }
 
-  private static let folder = TemporaryFolder()
+  private static let folder = ProcessFolder()
   private static let cache = Mutex<[String: ConvertedModel]>([:])
 
   /// - Parameters:
@@ -60,6 +61,28 @@ struct ConvertedModel: Sendable {
     return ids
   }
 
+  /// Ids, the top logits and their order, and the greedy text, as the reference has them.
+  func expectAgreement(with prompt: NovelReference.Prompt) throws {
+    #expect(tokenizer.encode(prompt.prompt) == prompt.ids)
+    let session = try InferenceSession(model: model)
+    let logits = try session.append(prompt.ids)
+    for (id, expected) in zip(prompt.top20_ids, prompt.top20_logits) {
+      #expect(abs(Double(logits[id]) - expected) < 2e-2, "\(prompt.prompt) id \(id)")
+    }
+    // The same order wherever two neighbours are further apart than twice the tolerance.
+    for i in 1..<20 where prompt.top20_logits[i - 1] - prompt.top20_logits[i] > 4e-2 {
+      #expect(logits[prompt.top20_ids[i - 1]] > logits[prompt.top20_ids[i]])
+    }
+    let ids = try greedy(prompt.ids, count: prompt.greedy_ids.count)
+    if prompt.smallest_top2_gap > 5e-3 {
+      #expect(ids == prompt.greedy_ids, "\(prompt.prompt)")
+      #expect(tokenizer.decode(ids) == prompt.greedy_text)
+    } else {
+      // Rounding alone may decide at the smallest gap; what comes before it must agree.
+      #expect(ids.prefix(4) == prompt.greedy_ids.prefix(4), "\(prompt.prompt)")
+    }
+  }
+
   /// Perplexity over the windows that the reference figures are made of.
   func perplexity(_ text: String, _ protocol: PerplexityProtocol) throws -> Double {
     let text = try String(contentsOfFile: text, encoding: .utf8)
@@ -69,7 +92,7 @@ struct ConvertedModel: Sendable {
 }
 
 /// A folder that goes with the process.
-private final class TemporaryFolder: Sendable {
+private final class ProcessFolder: Sendable {
   let url: URL
 
   init() {
@@ -78,7 +101,7 @@ private final class TemporaryFolder: Sendable {
     try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     Self.removed.withLock { $0.append(url.path) }
     atexit {
-      TemporaryFolder.removed.withLock { paths in
+      ProcessFolder.removed.withLock { paths in
         for path in paths { try? FileManager.default.removeItem(atPath: path) }
       }
     }

@@ -3,33 +3,6 @@ import EmberTestSupport
 import Foundation
 import Testing
 
-/// What an independent implementation (transformers, fp32) says of one model.
-private struct Reference: Decodable {
-  struct Prompt: Decodable {
-    let prompt: String
-    let ids: [Int32]
-    let top20_ids: [Int]
-    let top20_logits: [Double]
-    let greedy_ids: [Int32]
-    let greedy_text: String
-    let smallest_top2_gap: Double
-  }
-  let tokens_in_text: Int
-  let first_20_ids: [Int32]
-  let prompts: [Prompt]
-  let full: [String: Double]
-
-  enum CodingKeys: String, CodingKey {
-    case tokens_in_text, first_20_ids, prompts
-    case full = "fp16 weights, fp32 arithmetic"
-  }
-
-  static func read(_ model: String) throws -> Reference {
-    let url = URL(filePath: TestData.shared("\(model)/reference.json"))
-    return try JSONDecoder().decode(Reference.self, from: Data(contentsOf: url))
-  }
-}
-
 // The reference data stands beside the project's own checkouts only.
 @Suite("Novel models against transformers", .enabled(if: TestData.hasShared), .serialized)
 struct NovelModelTests {
@@ -37,33 +10,14 @@ struct NovelModelTests {
 
   @Test("logits, their order and greedy text at 16 bits", arguments: models)
   func logits(name: String) throws {
-    let reference = try Reference.read(name)
+    let reference = try NovelReference.read(TestData.shared("\(name)/reference.json"))
     let converted = try ConvertedModel.shared(name, bits: 16)
-    for prompt in reference.prompts {
-      #expect(converted.tokenizer.encode(prompt.prompt) == prompt.ids)
-      let session = try InferenceSession(model: converted.model)
-      let logits = try session.append(prompt.ids)
-      for (id, expected) in zip(prompt.top20_ids, prompt.top20_logits) {
-        #expect(abs(Double(logits[id]) - expected) < 2e-2, "\(name) \(prompt.prompt) id \(id)")
-      }
-      // The same order wherever two neighbours are further apart than twice the tolerance.
-      for i in 1..<20 where prompt.top20_logits[i - 1] - prompt.top20_logits[i] > 4e-2 {
-        #expect(logits[prompt.top20_ids[i - 1]] > logits[prompt.top20_ids[i]])
-      }
-      let greedy = try converted.greedy(prompt.ids, count: prompt.greedy_ids.count)
-      if prompt.smallest_top2_gap > 5e-3 {
-        #expect(greedy == prompt.greedy_ids, "\(name) \(prompt.prompt)")
-        #expect(converted.tokenizer.decode(greedy) == prompt.greedy_text)
-      } else {
-        // Rounding alone may decide at the smallest gap; what comes before it must agree.
-        #expect(greedy.prefix(4) == prompt.greedy_ids.prefix(4), "\(name) \(prompt.prompt)")
-      }
-    }
+    for prompt in reference.prompts { try converted.expectAgreement(with: prompt) }
   }
 
   @Test("perplexity at 16 bits within 0.05 %, at 8 bits within 0.3 %", arguments: models)
   func perplexity(name: String) throws {
-    let reference = try Reference.read(name)
+    let reference = try NovelReference.read(TestData.shared("\(name)/reference.json"))
     let text = TestData.shared("text/test.txt")
     for (key, windows) in [
       ("papers", PerplexityProtocol.novelPapers), ("second_half", .novelSecondHalf),
