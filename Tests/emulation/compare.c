@@ -96,8 +96,10 @@ void *copy_of(const void *source, size_t bytes, size_t misalignment) {
 }
 
 __attribute__((noinline)) void forget_stack(void) {
-  volatile uint8_t stack[16384];
-  memset((uint8_t *)stack, 0xA5, sizeof stack);
+  uint8_t stack[16384];
+  memset(stack, 0xA5, sizeof stack);
+  // Without a reader, the compiler would leave the write out.
+  __asm__ volatile("" : : "r"(stack) : "memory");
 }
 
 void same_bytes(const char *what, const void *expected, const void *got, size_t bytes) {
