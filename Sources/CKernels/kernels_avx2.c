@@ -51,7 +51,7 @@ INLINE __m256i dot_q4_half(const uint8_t *w, const int8_t *x) {
 }
 
 // Eight rows × 32 columns of signed weights q = code − 128: |q| · (x with q's sign), each pair at
-// most 127 · 127 · 2 = 32,258, then summed in 32 bits.
+// most 128 · 127 · 2 = 32,512 (writers use no code 0, a file may), then summed in 32 bits.
 INLINE __m256i dot_q8_half(const uint8_t *w, const int8_t *x) {
   __m256i sum = _mm256_setzero_si256();
   for (int j = 0; j < 8; j++) {

@@ -67,7 +67,7 @@ INLINE v16f exp16(v16f x) {
   x = select16(tiny, low, x);
   // Adding and subtracting 1.5 · 2^23 rounds to the nearest integer, ties to even.
   const v16f round = 12582912.0f;
-  v16f n = fma16(x, (v16f)1.44269504088896341f, round) - round;
+  v16f shifted = fma16(x, (v16f)1.44269504088896341f, round), n = shifted - round;
   v16f r = fma16(n, (v16f)-0.693359375f, x);
   r = fma16(n, (v16f)2.12194440e-4f, r);
   v16f p = 1.9875691500e-4f;
@@ -77,8 +77,9 @@ INLINE v16f exp16(v16f x) {
   p = fma16(p, r, (v16f)1.6666665459e-1f);
   p = fma16(p, r, (v16f)5.0000001201e-1f);
   p = fma16(p, r * r, r + (v16f)1.0f);
-  // n reaches 128 at the upper end: 2^n in two factors, so that neither overflows.
-  v16i whole = __builtin_convertvector(n, v16i);
+  // n reaches 128 at the upper end: 2^n in two factors, so that neither overflows. n stands in the
+  // low bits of the shifted sum; to convert it would be undefined in C for a NaN.
+  v16i whole = (v16i)shifted - (v16i)round;
   v16i half = whole >> 1;
   v16f result = p * (v16f)((half + 127) << 23) * (v16f)((whole - half + 127) << 23);
   return select16(tiny, (v16f)0.0f, result);
