@@ -89,6 +89,29 @@ struct ConvertedModel: Sendable {
     return try PerplexityEvaluator(model: model, tokenizer: tokenizer)
       .evaluate(text: text, protocol: `protocol`).perplexity
   }
+
+  /// Perplexity of the first 64 windows of 512 ids of the reference text: `papers` scores ids 2 to
+  /// 512 of each, `secondHalf` ids 257 to 512, out of one pass, which is remembered.
+  func novelPerplexity() throws -> (papers: Double, secondHalf: Double) {
+    let key = model.file.path.string
+    if let known = Self.novel.withLock({ $0[key] }) { return known }
+    let text = try String(contentsOfFile: TestData.shared("text/test.txt"), encoding: .utf8)
+    var windows = PerplexityProtocol.papers(context: 512)
+    windows.maximumWindows = 64
+    let result = try PerplexityEvaluator(model: model, tokenizer: tokenizer)
+      .evaluate(text: text, protocol: windows)
+    let losses = result.negativeLogLikelihoods
+    try #require(losses.count == 64 * 511)
+    let second = losses.indices.filter { $0 % 511 >= 255 }.map { losses[$0] }
+    let both = (
+      papers: result.perplexity,
+      secondHalf: exp(second.reduce(0, +) / Double(second.count))
+    )
+    Self.novel.withLock { $0[key] = both }
+    return both
+  }
+
+  private static let novel = Mutex<[String: (papers: Double, secondHalf: Double)]>([:])
 }
 
 /// A folder that goes with the process.
@@ -111,20 +134,6 @@ private final class ProcessFolder: Sendable {
 }
 
 extension PerplexityProtocol {
-  /// The first 64 windows of 512 ids, ids 2 to 512 of each scored.
-  static var novelPapers: Self {
-    var windows = papers(context: 512)
-    windows.maximumWindows = 64
-    return windows
-  }
-
-  /// The same windows, ids 257 to 512 scored.
-  static var novelSecondHalf: Self {
-    var windows = llamaCpp()
-    windows.maximumWindows = 64
-    return windows
-  }
-
   /// Beginning of sequence, then `window` ids, all scored (protocol A of the reference data).
   static func beginning(window: Int, windows: Int) -> Self {
     var protocolA = papers(context: window + 1)

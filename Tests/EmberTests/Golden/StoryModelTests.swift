@@ -91,17 +91,18 @@ struct StoryModelTests {
   func texts() throws {
     let converted = try StoryModel.all[0].converted(bits: 16)
     for (file, prompt) in [
-      ("expected_greedy_noprompt_n200.txt", ""), ("expected_greedy_prompt2.txt", "Tom and Jane"),
+      ("expected_greedy_noprompt_n200.txt", ""),
+      ("expected_greedy_prompt2.txt", "Tom and Jane went to the park."),
     ] {
       let expected = try String(
         contentsOfFile: TestData.shared("stories260K/\(file)"), encoding: .utf8)
       let ids = converted.tokenizer.encode(prompt)
-      let greedy = try converted.greedy(ids, count: 200 - ids.count)
+      let greedy = try converted.greedy(ids, count: 260 - ids.count)
       let text = converted.tokenizer.decode(ids + greedy)
-      // run.c counts steps, not tokens, so the two may end a token apart.
-      let common = min(text.utf8.count, expected.utf8.count) - 8
-      #expect(common > 400)
-      #expect(Array(text.utf8.prefix(common)) == Array(expected.utf8.prefix(common)))
+      // The files end after run.c's last step and a line feed; ours goes on.
+      let trimmed = expected.hasSuffix("\n") ? String(expected.dropLast()) : expected
+      #expect(trimmed.utf8.count > 400)
+      #expect(text.hasPrefix(trimmed), "\(text)")
     }
   }
 
