@@ -82,83 +82,93 @@ INLINE v16i dot_q8(const uint8_t *w, const int8_t *x) {
   return v;
 }
 
-INLINE v8f scales_of_half(const uint8_t *scales, float token_scale) {
-  return (v8f)_mm256_mul_ps(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)scales)),
-                            _mm256_set1_ps(token_scale));
-}
-
 INLINE v8f add_block(__m256i dot, v8f scale, v8f acc) {
   return (v8f)_mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), (__m256)scale, (__m256)acc);
 }
 
-// Eight rows, `count` tokens from `token` on: the unpacked weights of a block stay in eight
-// registers while the tokens pass by.
+// Sixteen rows, `count` tokens from `token` on. The int16 sums of four tokens take eight registers,
+// the weights of a step four; the float sums go through memory, once per block.
 INLINE void dense_q4_part(const uint8_t *w, const ember_token_tile *x, size_t tiles, size_t token,
-                          int count, int half, v8f *acc) {
-  for (int t = 0; t < count; t++) acc[t] = 0;
+                          int count, v16f *sums) {
+  v8f acc[4][2];
+  for (int t = 0; t < count; t++) acc[t][0] = acc[t][1] = 0;
   for (size_t b = 0; b < 2 * tiles; b++) {
-    const uint8_t *tile = w + b / 2 * 576, *block = tile + 64 + b % 2 * 256 + 32 * half;
-    __m256i low[4], high[4];
+    const uint8_t *tile = w + b / 2 * 576, *block = tile + 64 + b % 2 * 256;
+    size_t at = b * x->tokens + token;
+    const int8_t *codes = x->codes + 32 * at;
+    __m256i sum[4][2];
     for (int j = 0; j < 4; j++) {
-      __m256i v = load32(block + 64 * j);
-      low[j] = low_codes(v);
-      high[j] = high_codes(v);
-    }
-    for (int t = 0; t < count; t++) {
-      size_t at = b * x->tokens + token + t;
-      const int8_t *codes = x->codes + 32 * at;
-      __m256i sum = _mm256_setzero_si256();
-      for (int j = 0; j < 4; j++) {
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(low[j], broadcast4(codes + 4 * j)));
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(high[j], broadcast4(codes + 16 + 4 * j)));
+      __m256i v0 = load32(block + 64 * j), v1 = load32(block + 64 * j + 32);
+      __m256i low0 = low_codes(v0), low1 = low_codes(v1);
+      __m256i high0 = high_codes(v0), high1 = high_codes(v1);
+      for (int t = 0; t < count; t++) {
+        __m256i low = broadcast4(codes + 32 * t + 4 * j);
+        __m256i high = broadcast4(codes + 32 * t + 16 + 4 * j);
+        __m256i s0 = _mm256_maddubs_epi16(low0, low), s1 = _mm256_maddubs_epi16(low1, low);
+        sum[t][0] = j ? _mm256_add_epi16(sum[t][0], s0) : s0;
+        sum[t][1] = j ? _mm256_add_epi16(sum[t][1], s1) : s1;
+        sum[t][0] = _mm256_add_epi16(sum[t][0], _mm256_maddubs_epi16(high0, high));
+        sum[t][1] = _mm256_add_epi16(sum[t][1], _mm256_maddubs_epi16(high1, high));
       }
-      __m256i dot = _mm256_sub_epi32(pairs(sum), _mm256_set1_epi32(8 * x->sums[at]));
-      acc[t] = add_block(dot, scales_of_half(tile + 32 * (b % 2) + 16 * half, x->scales[at]), acc[t]);
     }
+    v16f scale = load16_half((const uint16_t *)(tile + 32 * (b % 2)));
+    for (int t = 0; t < count; t++) {
+      __m256i zero = _mm256_slli_epi32(_mm256_set1_epi32(x->sums[at + t]), 3);
+      v8f token_scale = x->scales[at + t];
+      __m256i dot0 = _mm256_sub_epi32(pairs(sum[t][0]), zero);
+      __m256i dot1 = _mm256_sub_epi32(pairs(sum[t][1]), zero);
+      acc[t][0] = add_block(dot0, scale.lo * token_scale, acc[t][0]);
+      acc[t][1] = add_block(dot1, scale.hi * token_scale, acc[t][1]);
+    }
+  }
+  for (int t = 0; t < count; t++) {
+    sums[token + t].lo = acc[t][0];
+    sums[token + t].hi = acc[t][1];
   }
 }
 
 INLINE void dense_q8_part(const uint8_t *w, const ember_token_tile *x, size_t tiles, size_t token,
-                          int count, int half, v8f *acc) {
-  for (int t = 0; t < count; t++) acc[t] = 0;
+                          int count, v16f *sums) {
+  v8f acc[4][2];
+  for (int t = 0; t < count; t++) acc[t][0] = acc[t][1] = 0;
   for (size_t b = 0; b < 2 * tiles; b++) {
-    const uint8_t *tile = w + b / 2 * 1088, *block = tile + 64 + b % 2 * 512 + 32 * half;
-    __m256i sum[4];
-    for (int t = 0; t < count; t++) sum[t] = _mm256_setzero_si256();
+    const uint8_t *tile = w + b / 2 * 1088, *block = tile + 64 + b % 2 * 512;
+    size_t at = b * x->tokens + token;
+    const int8_t *codes = x->codes + 32 * at;
+    __m256i sum[4][2];
+    for (int t = 0; t < count; t++) sum[t][0] = sum[t][1] = _mm256_setzero_si256();
     for (int j = 0; j < 8; j++) {
-      __m256i q = _mm256_xor_si256(load32(block + 64 * j), _mm256_set1_epi8((char)0x80));
-      __m256i size = _mm256_abs_epi8(q);
+      __m256i q0 = _mm256_xor_si256(load32(block + 64 * j), _mm256_set1_epi8((char)0x80));
+      __m256i q1 = _mm256_xor_si256(load32(block + 64 * j + 32), _mm256_set1_epi8((char)0x80));
+      __m256i size0 = _mm256_abs_epi8(q0), size1 = _mm256_abs_epi8(q1);
       for (int t = 0; t < count; t++) {
-        const int8_t *codes = x->codes + 32 * (b * x->tokens + token + t) + 4 * j;
-        __m256i product = _mm256_maddubs_epi16(size, _mm256_sign_epi8(broadcast4(codes), q));
-        sum[t] = _mm256_add_epi32(sum[t], pairs(product));
+        __m256i four = broadcast4(codes + 32 * t + 4 * j);
+        __m256i p0 = _mm256_maddubs_epi16(size0, _mm256_sign_epi8(four, q0));
+        __m256i p1 = _mm256_maddubs_epi16(size1, _mm256_sign_epi8(four, q1));
+        sum[t][0] = _mm256_add_epi32(sum[t][0], pairs(p0));
+        sum[t][1] = _mm256_add_epi32(sum[t][1], pairs(p1));
       }
     }
+    v16f scale = load16_half((const uint16_t *)(tile + 32 * (b % 2)));
     for (int t = 0; t < count; t++) {
-      size_t at = b * x->tokens + token + t;
-      acc[t] = add_block(sum[t], scales_of_half(tile + 32 * (b % 2) + 16 * half, x->scales[at]), acc[t]);
+      v8f token_scale = x->scales[at + t];
+      acc[t][0] = add_block(sum[t][0], scale.lo * token_scale, acc[t][0]);
+      acc[t][1] = add_block(sum[t][1], scale.hi * token_scale, acc[t][1]);
     }
+  }
+  for (int t = 0; t < count; t++) {
+    sums[token + t].lo = acc[t][0];
+    sums[token + t].hi = acc[t][1];
   }
 }
 
-// Two halves of eight rows, tokens by fours: four sums, eight weights and their temporaries are
-// what sixteen registers hold.
 #define DENSE_TILE(NAME, PART)                                                                   \
   static void NAME(const uint8_t *w, const ember_token_tile *x, size_t tiles, v16f *sums) {      \
-    for (int half = 0; half < 2; half++) {                                                       \
-      /* A half's scales are 16 bytes on, its codes 32. */                                       \
-      for (size_t t = 0; t < x->tokens; t += 4) {                                                \
-        v8f acc[4];                                                                              \
-        size_t n = x->tokens - t;                                                                \
-        if (n >= 4) PART(w, x, tiles, t, 4, half, acc);                                          \
-        else if (n == 3) PART(w, x, tiles, t, 3, half, acc);                                     \
-        else if (n == 2) PART(w, x, tiles, t, 2, half, acc);                                     \
-        else PART(w, x, tiles, t, 1, half, acc);                                                 \
-        for (size_t i = 0; i < n && i < 4; i++) {                                                \
-          if (half) sums[t + i].hi = acc[i]; else sums[t + i].lo = acc[i];                       \
-        }                                                                                        \
-      }                                                                                          \
-    }                                                                                            \
+    size_t t = 0;                                                                                \
+    for (; t + 4 <= x->tokens; t += 4) PART(w, x, tiles, t, 4, sums);                            \
+    if (x->tokens - t == 3) PART(w, x, tiles, t, 3, sums);                                       \
+    if (x->tokens - t == 2) PART(w, x, tiles, t, 2, sums);                                       \
+    if (x->tokens - t == 1) PART(w, x, tiles, t, 1, sums);                                       \
   }
 
 DENSE_TILE(dense_q4_tile, dense_q4_part)

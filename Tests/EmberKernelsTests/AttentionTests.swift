@@ -70,7 +70,8 @@ struct AttentionTests {
           .scalar, dimension: dimension, tokens: tokens, heads: heads, firstVisible: first,
           seed: seed)
         for (got, exact) in zip(expected.output, expected.exact) {
-          #expect(abs(Double(got) - exact) < 1e-5 * max(1, abs(exact)), "\(got) \(exact)")
+          // Scores reach 50 in size; their rounding, a few 1e-6, is a relative error of weights.
+          #expect(abs(Double(got) - exact) < 1e-4 * max(1, abs(exact)), "\(got) \(exact)")
         }
         for kernels in Kernels.available.dropFirst() {
           let got = Self.run(

@@ -69,6 +69,7 @@ struct EncodeTests {
       #expect(found <= plain * 1.001)
       if found < 0.9 * plain { better += 1 }
     }
-    #expect(better > 100)
+    // In a good third of the blocks, a tenth less or better.
+    #expect(better > 60)
   }
 }
