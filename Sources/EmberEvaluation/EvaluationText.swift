@@ -1,4 +1,3 @@
-import Crypto
 import EmberTokenizer
 
 /// The tokens of a text and what identifies it.
@@ -14,16 +13,7 @@ struct EvaluationText {
     ids = tokenizer.encode(text, addingBeginOfSequence: false, parsingSpecialTokens: false)
     self.name = name
     byteCount = text.utf8.count
-    var text = text
-    let digest = text.withUTF8 { utf8 in
-      var hash = SHA256()
-      hash.update(bufferPointer: UnsafeRawBufferPointer(utf8))
-      return hash.finalize()
-    }
-    sha256 = digest.map { byte in
-      let digits = String(byte, radix: 16)
-      return digits.count == 1 ? "0" + digits : digits
-    }.joined()
+    sha256 = SHA256.hexadecimal(of: text.utf8)
   }
 
   init(ids: [Int32]) {

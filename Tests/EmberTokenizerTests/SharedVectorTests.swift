@@ -1,3 +1,4 @@
+import EmberEvaluation
 import EmberTestSupport
 import EmberTokenizer
 import Foundation
