@@ -57,7 +57,12 @@ let package = Package(
       name: "EmberTokenizerTests",
       dependencies: ["EmberTokenizer", "EmberEvaluation", "EmberTestSupport"],
       exclude: ["fixtures"]),
-    .testTarget(name: "EmberQuantizerTests", dependencies: ["EmberQuantizer", "EmberTestSupport"]),
+    .testTarget(
+      name: "EmberQuantizerTests",
+      dependencies: [
+        "EmberQuantizer", "EmberTestSupport",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ]),
     .testTarget(name: "EmberTests", dependencies: ["Ember", "EmberTestSupport"]),
     .testTarget(
       name: "EmberCLITests", dependencies: ["Ember", "EmberTestSupport"],

@@ -211,6 +211,11 @@ extension QuantizationOptions {
     }
     try check("--bits", bits)
     try check("--table-bits", resolvedTableBits)
+    if case .percent(let share) = outliers, share > 0, bits == 16, resolvedTableBits == 16 {
+      throw .invalidOption(
+        name: "--outliers", expected: "auto or 0 at 16 bits, where all weights are fp16 anyway",
+        found: "\(share)")
+    }
     if case .percent(let share) = outliers, !(share >= 0 && share <= 10) {
       throw .invalidOption(
         name: "--outliers", expected: "auto or a percentage from 0 to 10", found: "\(share)")

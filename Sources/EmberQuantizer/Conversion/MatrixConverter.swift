@@ -87,7 +87,7 @@ struct MatrixConverter {
       let groups = (rows.count + 15) / 16
       let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: groups * layout.rowGroupStride)
       defer { bytes.deallocate() }
-      let parts = concurrently(groups) { range -> Result<Loss, QuantizerError> in
+      let parts = concurrently(groups) { range -> Loss in
         var loss = Loss()
         let encoder = self.encoder
         for group in range {
@@ -97,12 +97,6 @@ struct MatrixConverter {
             let row = 16 * group + lane
             let weights = values + row * tensor.columns
             if layout.type == .f16 {
-              if let column = (0..<tensor.columns).first(where: { abs(weights[$0]) > 65_504 }) {
-                return .failure(
-                  .weightTooLarge(
-                    tensor: tensor.name, row: rows.lowerBound + row, column: column,
-                    value: weights[column]))
-              }
               writer.write(halves: weights, lane: lane)
             } else {
               encoder.load(weights)
@@ -113,9 +107,9 @@ struct MatrixConverter {
             measure(weights, encoder, into: &loss)
           }
         }
-        return .success(loss)
+        return loss
       }
-      for part in parts { total += try part.get() }
+      for part in parts { total += part }
       try write(UnsafeRawBufferPointer(start: bytes, count: groups * layout.rowGroupStride))
     }
     return total
@@ -167,8 +161,26 @@ struct MatrixConverter {
       let rows = first..<min(first + step, tensor.rows)
       try tensor.read(rows: rows, into: buffer)
       guard let base = buffer.baseAddress else { return }
+      try refuseTooLarge(rows, UnsafePointer(base))
       try body(rows, UnsafePointer(base))
       try advance(rows.count * tensor.columns)
+    }
+  }
+
+  /// A half ends at 65,504, and so does the scale that multiplies a block's integers.
+  private func refuseTooLarge(
+    _ rows: Range<Int>, _ values: UnsafePointer<Float>
+  ) throws(QuantizerError) {
+    let limit: Float =
+      switch type {
+      case .q4: 7 * 65_504
+      case .q8: 127 * 65_504
+      case .f16, .f32: 65_504
+      }
+    for index in 0..<rows.count * tensor.columns where abs(values[index]) > limit {
+      throw .weightTooLarge(
+        tensor: tensor.name, row: rows.lowerBound + index / tensor.columns,
+        column: index % tensor.columns, value: values[index], limit: limit)
     }
   }
 

@@ -32,7 +32,8 @@ public struct QuantizationOptions: Sendable {
 public enum OutlierBudget: Sendable, Equatable, CustomStringConvertible {
   /// As many per matrix as gain more than the same bytes would as finer weights.
   case automatic
-  /// This share of every matrix in blocks, in percent; 0 for none.
+  /// This share of every row of the matrices in blocks, in percent, to the nearest whole weight
+  /// and at least one; 0 for none.
   case percent(Double)
 
   public var description: String {

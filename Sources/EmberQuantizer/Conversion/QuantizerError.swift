@@ -8,8 +8,8 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
   case tokenizerMissing(checkpoint: String)
   /// The tokenizer has ids that the embedding table has no rows for.
   case vocabularyMismatch(tokenizer: String, tokens: Int, embeddingRows: Int)
-  /// A weight that half precision cannot hold.
-  case weightTooLarge(tensor: String, row: Int, column: Int, value: Float)
+  /// A weight that the precision cannot hold: halves end at `limit`, and so does the scale of a block.
+  case weightTooLarge(tensor: String, row: Int, column: Int, value: Float, limit: Float)
   /// The caller asked to stop; nothing is written.
   case cancelled
   /// The output would replace a file of the checkpoint.
@@ -24,9 +24,9 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
     case .vocabularyMismatch(let tokenizer, let tokens, let rows):
       "\(tokenizer): has \(tokens) tokens, but the embedding table has \(rows) rows: "
         + "this tokenizer belongs to another model"
-    case .weightTooLarge(let tensor, let row, let column, let value):
-      "\(tensor): weight \(value) in row \(row), column \(column) is beyond fp16's 65504: "
-        + "use --bits 8, whose scales reach further"
+    case .weightTooLarge(let tensor, let row, let column, let value, let limit):
+      "\(tensor): weight \(value) in row \(row), column \(column): expected at most \(limit) in size "
+        + "at this precision; is the checkpoint whole?"
     case .cancelled:
       "stopped; nothing was written"
     case .outputIsInput(let path):

@@ -66,20 +66,20 @@ struct ConvertedModel: Sendable {
     #expect(tokenizer.encode(prompt.prompt) == prompt.ids)
     let session = try InferenceSession(model: model)
     let logits = try session.append(prompt.ids)
-    for (id, expected) in zip(prompt.top20_ids, prompt.top20_logits) {
+    for (id, expected) in zip(prompt.topIDs, prompt.topLogits) {
       #expect(abs(Double(logits[id]) - expected) < 2e-2, "\(prompt.prompt) id \(id)")
     }
     // The same order wherever two neighbours are further apart than twice the tolerance.
-    for i in 1..<20 where prompt.top20_logits[i - 1] - prompt.top20_logits[i] > 4e-2 {
-      #expect(logits[prompt.top20_ids[i - 1]] > logits[prompt.top20_ids[i]])
+    for i in 1..<20 where prompt.topLogits[i - 1] - prompt.topLogits[i] > 4e-2 {
+      #expect(logits[prompt.topIDs[i - 1]] > logits[prompt.topIDs[i]])
     }
-    let ids = try greedy(prompt.ids, count: prompt.greedy_ids.count)
-    if prompt.smallest_top2_gap > 5e-3 {
-      #expect(ids == prompt.greedy_ids, "\(prompt.prompt)")
-      #expect(tokenizer.decode(ids) == prompt.greedy_text)
+    let ids = try greedy(prompt.ids, count: prompt.greedyIDs.count)
+    if prompt.smallestGap > 5e-3 {
+      #expect(ids == prompt.greedyIDs, "\(prompt.prompt)")
+      #expect(tokenizer.decode(ids) == prompt.greedyText)
     } else {
       // Rounding alone may decide at the smallest gap; what comes before it must agree.
-      #expect(ids.prefix(4) == prompt.greedy_ids.prefix(4), "\(prompt.prompt)")
+      #expect(ids.prefix(4) == prompt.greedyIDs.prefix(4), "\(prompt.prompt)")
     }
   }
 

@@ -5,19 +5,28 @@ struct NovelReference: Decodable {
   struct Prompt: Decodable {
     let prompt: String
     let ids: [Int32]
-    let top20_ids: [Int]
-    let top20_logits: [Double]
-    let greedy_ids: [Int32]
-    let greedy_text: String
-    let smallest_top2_gap: Double
+    let topIDs: [Int]
+    let topLogits: [Double]
+    let greedyIDs: [Int32]
+    let greedyText: String
+    /// Between the best and the second logit on the way; where it is small, rounding may decide.
+    let smallestGap: Double
+
+    enum CodingKeys: String, CodingKey {
+      case prompt, ids
+      case topIDs = "top20_ids"
+      case topLogits = "top20_logits"
+      case greedyIDs = "greedy_ids"
+      case greedyText = "greedy_text"
+      case smallestGap = "smallest_top2_gap"
+    }
   }
-  let tokens_in_text: Int
-  let first_20_ids: [Int32]
   let prompts: [Prompt]
+  /// Perplexity by protocol.
   let full: [String: Double]
 
   enum CodingKeys: String, CodingKey {
-    case tokens_in_text, first_20_ids, prompts
+    case prompts
     case full = "fp16 weights, fp32 arithmetic"
   }
 

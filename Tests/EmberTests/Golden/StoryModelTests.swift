@@ -6,10 +6,20 @@ import Testing
 /// What an independent implementation (numpy, fp32) says of one llama2.c model.
 private struct Reference: Decodable {
   let prompt: String
-  let prompt_ids: [Int32]
-  let last_position_top20: [[Double]]
-  let greedy_ids: [Int32]
-  let greedy_text: String
+  let promptIDs: [Int32]
+  /// Pairs of id and logit after the prompt.
+  let top: [[Double]]
+  /// Prompt and continuation.
+  let greedyIDs: [Int32]
+  let greedyText: String
+
+  enum CodingKeys: String, CodingKey {
+    case prompt
+    case promptIDs = "prompt_ids"
+    case top = "last_position_top20"
+    case greedyIDs = "greedy_ids"
+    case greedyText = "greedy_text"
+  }
 
   static func read(_ model: String) throws -> Reference {
     let url = URL(filePath: TestData.shared("\(model)/reference_logits.json"))
@@ -52,18 +62,18 @@ struct StoryModelTests {
   func logits(story: StoryModel) throws {
     let reference = try Reference.read(story.folder)
     let converted = try story.converted(bits: 16)
-    #expect(converted.tokenizer.encode(reference.prompt) == reference.prompt_ids)
+    #expect(converted.tokenizer.encode(reference.prompt) == reference.promptIDs)
     let session = try InferenceSession(model: converted.model)
-    let logits = try session.append(reference.prompt_ids)
-    let top = reference.last_position_top20
+    let logits = try session.append(reference.promptIDs)
+    let top = reference.top
     for pair in top { #expect(abs(Double(logits[Int(pair[0])]) - pair[1]) < 2e-2) }
     for (higher, lower) in zip(top, top.dropFirst()) where higher[1] - lower[1] > 4e-2 {
       #expect(logits[Int(higher[0])] > logits[Int(lower[0])])
     }
-    let count = reference.greedy_ids.count - reference.prompt_ids.count
-    let greedy = try converted.greedy(reference.prompt_ids, count: count)
-    #expect(reference.prompt_ids + greedy == reference.greedy_ids)
-    #expect(converted.tokenizer.decode(reference.prompt_ids + greedy) == reference.greedy_text)
+    let count = reference.greedyIDs.count - reference.promptIDs.count
+    let greedy = try converted.greedy(reference.promptIDs, count: count)
+    #expect(reference.promptIDs + greedy == reference.greedyIDs)
+    #expect(converted.tokenizer.decode(reference.promptIDs + greedy) == reference.greedyText)
   }
 
   @Test("every logit of the fixed prompt", arguments: StoryModel.all)
@@ -78,9 +88,9 @@ struct StoryModelTests {
     }
     let converted = try story.converted(bits: 16)
     let size = converted.model.architecture.vocabularySize
-    #expect(expected.count == reference.prompt_ids.count * size)
+    #expect(expected.count == reference.promptIDs.count * size)
     let session = try InferenceSession(model: converted.model)
-    try session.append(reference.prompt_ids) { position, logits in
+    try session.append(reference.promptIDs) { position, logits in
       for id in 0..<size {
         #expect(abs(logits[id] - expected[position * size + id]) < 2e-2)
       }
@@ -111,7 +121,7 @@ struct StoryModelTests {
     let story = StoryModel.all[0]
     let folder = try ConvertedModel.shared(
       "stories260K", bits: 16, tokenizer: "stories260K/tok512.bin")
-    let prompt = try Reference.read(story.folder).prompt_ids
+    let prompt = try Reference.read(story.folder).promptIDs
     let fromFolder = try folder.greedy(prompt, count: 100)
     #expect(try story.converted(bits: 16).greedy(prompt, count: 100) == fromFolder)
   }
