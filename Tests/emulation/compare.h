@@ -24,6 +24,7 @@ typedef struct {
 void begin_case(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Prints how many cases the group had.
 void end_group(const char *name);
+extern int print_groups;
 extern uint64_t program_seed;
 extern size_t total_cases;
 
@@ -46,12 +47,14 @@ void *copy_of(const void *source, size_t bytes, size_t misalignment);
 // written cannot find the other kernel's result there.
 void forget_stack(void);
 
-// End the program where the two differ. Floats may be different NaNs, in the same places.
-void same_bytes(const char *what, const void *expected, const void *got, size_t bytes);
-void same_floats(const char *what, const float *expected, const float *got, size_t count);
+// End the program where the two differ. Floats may be different NaNs, in the same places. What is
+// expected comes from a recording instead where one is replayed (recording.h), and is there after.
+void same_bytes(const char *what, void *expected, const void *got, size_t bytes);
+void same_floats(const char *what, float *expected, const float *got, size_t count);
 
 // The groups.
 void compare_products(kernel_pair kernels);
+void compare_encode(kernel_pair kernels);
 void compare_attention(kernel_pair kernels);
 void compare_elements(kernel_pair kernels);
 
