@@ -13,9 +13,6 @@ static size_t group_cases = 0;
 static char description[256] = "";
 static uint64_t state;
 
-static void *held[64];
-static size_t held_count = 0;
-
 void begin_case(const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
@@ -24,8 +21,10 @@ void begin_case(const char *format, ...) {
   state = program_seed * 0x9E3779B97F4A7C15u + total_cases;
   group_cases++;
   total_cases++;
-  while (held_count > 0) free(held[--held_count]);
+  give_back_rooms();
 }
+
+const char *case_description(void) { return description; }
 
 void end_group(const char *name) {
   if (print_groups) printf("ok: %s, %zu cases\n", name, group_cases);
@@ -79,30 +78,6 @@ float extreme_float(void) {
     -INFINITY, NAN, -NAN,
   };
   return values[random_below(LENGTH(values))];
-}
-
-void *room(size_t bytes, size_t misalignment) {
-  uint8_t *memory = held_count < LENGTH(held) ? malloc(bytes + misalignment) : NULL;
-  if (!memory) {
-    fprintf(stderr, "no memory for a case: %s\n", description);
-    exit(2);
-  }
-  held[held_count++] = memory;
-  memset(memory, 0xA5, bytes + misalignment);
-  return memory + misalignment;
-}
-
-void *copy_of(const void *source, size_t bytes, size_t misalignment) {
-  void *copy = room(bytes, misalignment);
-  memcpy(copy, source, bytes);
-  return copy;
-}
-
-__attribute__((noinline)) void forget_stack(void) {
-  uint8_t stack[16384];
-  memset(stack, 0xA5, sizeof stack);
-  // Without a reader, the compiler would leave the write out.
-  __asm__ volatile("" : : "r"(stack) : "memory");
 }
 
 void same_bytes(const char *what, void *expected, const void *got, size_t bytes) {
