@@ -32,6 +32,14 @@ public struct Kernels: @unchecked Sendable {
       if ember_supports_avx512vnni() != 0 {
         kernels.append(Kernels(name: "avx512vnni", table: ember_kernels_avx512vnni))
       }
+    #elseif arch(arm64)
+      kernels.append(Kernels(name: "neon", table: ember_kernels_neon))
+      if ember_supports_neon_dotprod() != 0 {
+        kernels.append(Kernels(name: "neon-dotprod", table: ember_kernels_neon_dotprod))
+      }
+      if ember_supports_neon_i8mm() != 0 {
+        kernels.append(Kernels(name: "neon-i8mm", table: ember_kernels_neon_i8mm))
+      }
     #endif
     return kernels
   }()

@@ -10,6 +10,7 @@ extern const ember_kernels ember_kernels_emulated;
 static void compare_tables(const ember_kernels *tested) {
   kernel_pair kernels = {&ember_kernels_avx2, tested};
   compare_products(kernels);
+  compare_encode(kernels);
   compare_attention(kernels);
   compare_elements(kernels);
 }

@@ -127,17 +127,23 @@ typedef struct {
   void (*add_elements)(float *x, const float *y, size_t n);
   // x = exp(x − max) and returns their sum (16 partial sums, folded in halves)
   float (*exponentials)(float *x, float max, size_t n);
-  // The largest of n values; −infinity where n is 0
+  // The largest of n values, a zero of either sign; −infinity where n is 0
   float (*maximum)(const float *x, size_t n);
 } ember_kernels;
 
 #if defined(__x86_64__)
 extern const ember_kernels ember_kernels_avx2;
 extern const ember_kernels ember_kernels_avx512vnni;
+#elif defined(__aarch64__)
+extern const ember_kernels ember_kernels_neon;  // every arm64 processor
+extern const ember_kernels ember_kernels_neon_dotprod;
+extern const ember_kernels ember_kernels_neon_i8mm;
 #endif
 
 // Whether this machine (and its operating system) can run a table.
 int32_t ember_supports_avx2(void);
 int32_t ember_supports_avx512vnni(void);
+int32_t ember_supports_neon_dotprod(void);
+int32_t ember_supports_neon_i8mm(void);
 
 #endif

@@ -1,0 +1,44 @@
+// NEON with dot products (FEAT_DotProd): Apple silicon, Cortex-A75 and later, Raspberry Pi 5.
+#if defined(__aarch64__)
+
+#include <arm_neon.h>
+
+#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+
+#include "ckernels.h"
+#include "vectors.h"
+
+// sdot takes signed weights, code − 128: the zero point is out of the sums already.
+enum { Q8_ZERO = 0 };
+
+#include "neon.h"
+
+// Each instruction adds four columns of four rows; the token's codes for these columns are picked
+// from their register by number.
+#define ADD(SUM, W, X, LANE) vdotq_laneq_s32(SUM, vreinterpretq_s8_u8(W), X, LANE)
+
+INLINE int32x4_t dot4(const uint8x16_t *weights, const int8_t *codes, int32x4_t sum) {
+  for (int j = 0; j < 8; j += 4) {
+    int8x16_t x = vld1q_s8(codes + 4 * j);
+    sum = ADD(sum, weights[j], x, 0);
+    sum = ADD(sum, weights[j + 1], x, 1);
+    sum = ADD(sum, weights[j + 2], x, 2);
+    sum = ADD(sum, weights[j + 3], x, 3);
+  }
+  return sum;
+}
+
+DOT(dot_q4, unpack_q4, dot4)
+DOT(dot_q8, unpack_q8, dot4)
+DENSE_PART(dense_q4_part, 576, 256, unpack_q4, dot4, 8)
+DENSE_PART(dense_q8_part, 1088, 512, unpack_q8, dot4, Q8_ZERO)
+DENSE_TILE(dense_q4_tile, dense_q4_part)
+DENSE_TILE(dense_q8_tile, dense_q8_part)
+
+#include "kernels_common.h"
+
+const ember_kernels ember_kernels_neon_dotprod = EMBER_KERNEL_TABLE;
+
+#pragma clang attribute pop
+
+#endif
