@@ -25,15 +25,25 @@ let package = Package(
     .target(
       name: "EmberTokenizer",
       dependencies: [.product(name: "SystemPackage", package: "swift-system")]),
-    .target(name: "EmberModel", dependencies: ["CKernels", "EmberKernels", "EmberFormat"]),
+    .target(
+      name: "EmberModel",
+      dependencies: [
+        "CKernels", "EmberKernels", "EmberFormat",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ]),
     .target(
       name: "EmberQuantizer",
       dependencies: [
         "CKernels", "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel",
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
-    .target(name: "EmberGeneration", dependencies: ["EmberModel", "EmberTokenizer"]),
-    .target(name: "EmberEvaluation", dependencies: ["EmberGeneration"]),
+    .target(
+      name: "EmberGeneration", dependencies: ["EmberKernels", "EmberModel", "EmberTokenizer"]),
+    .target(
+      name: "EmberEvaluation",
+      dependencies: [
+        "EmberKernels", "EmberFormat", "EmberTokenizer", "EmberModel", "EmberGeneration",
+      ]),
     .target(
       name: "Ember",
       dependencies: [

@@ -6,5 +6,6 @@
 @_exported import EmberModel
 @_exported import EmberQuantizer
 @_exported import EmberTokenizer
+
 @_exported import struct SystemPackage.Errno
 @_exported import struct SystemPackage.FilePath

@@ -76,7 +76,10 @@ public final class Activations: @unchecked Sendable {
 
   /// Bytes that a buffer of this size takes.
   public static func byteCount(tokens: Int, columns: Int) -> Int {
-    tokens * padded(columns) * 6 + tokens * padded(columns) / 32 * 16
+    let tiles = (tokens + tokensPerTile - 1) / tokensPerTile
+    let blocks = padded(columns) / 32
+    return tokens * (padded(columns) * 6 + blocks * 16) + tiles * (blocks * 4 + 8)
+      + Int(UInt16.max) * 4
   }
 
   private static func padded(_ columns: Int) -> Int { (columns + 63) / 64 * 64 }

@@ -70,6 +70,7 @@ public struct Matrix: @unchecked Sendable {
       case .q4: kernels.table.multiply_q4
       }
     guard let multiply else { return }
+    precondition(inputs.paddedColumns == 64 * columnTiles, "inputs of another width")
     let tiles = inputs.tileCount
     let step = tiles == 1 ? groups.count : 1
     var first = groups.lowerBound

@@ -88,8 +88,8 @@ public final class ThreadTeam: @unchecked Sendable {
     /// Does `count` items in runs of neighbours: enough runs that no worker waits long for another,
     /// few enough that claiming them costs nothing.
     public mutating func phase(dividing count: Int, _ body: (Range<Int>) -> Void) {
-      let size = threadCount == 1 ? count : max(1, count / (threadCount * 8))
-      phase(pieces: (count + size - 1) / max(1, size)) { piece in
+      let size = max(1, threadCount == 1 ? count : count / (threadCount * 8))
+      phase(pieces: (count + size - 1) / size) { piece in
         body(piece * size..<min(count, (piece + 1) * size))
       }
     }

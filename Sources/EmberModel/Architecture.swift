@@ -2,8 +2,7 @@
 /// architecture is a new description and not a new class.
 ///
 /// ```swift
-/// let file = try ModelFile(opening: "model.q4")
-/// let architecture = try Architecture(metadataOf: file)
+/// let architecture = try Model(opening: "model.q4").architecture
 /// print(architecture.layerCount, architecture.norm.kind)
 /// ```
 ///

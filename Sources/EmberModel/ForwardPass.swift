@@ -109,7 +109,7 @@ struct ForwardPass: @unchecked Sendable {
         dimension: a.headDimension, padded_dimension: cache.paddedDimension,
         output: scratch.attended.vector(range.lowerBound) + column,
         output_stride: single ? a.headDimension : scratch.attended.paddedColumns,
-        scratch: scratch.attention(head: head * shared + q, token: range.lowerBound))
+        scratch: scratch.attention(keyValueHead: head, token: range.lowerBound))
       kernels.table.attend(&work)
     }
   }

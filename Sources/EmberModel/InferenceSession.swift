@@ -1,4 +1,5 @@
 public import EmberKernels
+import Foundation
 
 /// One text being computed: a model's weights, a key/value cache and the buffers of a step.
 ///
@@ -44,6 +45,10 @@ public final class InferenceSession {
     self.threadCount = threads ?? ThreadCount.recommended
     self.chunkLength = max(1, min(chunkLength, length))
     self.kernels = kernels
+    let scratchBytes = Scratch.byteCount(architecture: architecture, capacity: self.chunkLength)
+    if scratchBytes > ProcessInfo.processInfo.physicalMemory {
+      throw .outOfMemory(bytes: scratchBytes, purpose: "buffers of a step")
+    }
     cache = try KeyValueCache(architecture: architecture, capacity: length)
     scratch = Scratch(
       architecture: architecture, weights: model.weights, paddedDimension: cache.paddedDimension,

@@ -26,6 +26,9 @@ final class KeyValueCache: @unchecked Sendable {
     headCount = architecture.attention.keyValueHeadCount
     positions = Self.paddedPositions(capacity)
     let bytes = Self.byteCount(architecture: architecture, positions: capacity)
+    if bytes == .max {
+      throw .outOfMemory(bytes: bytes, purpose: "key/value cache of \(capacity) positions")
+    }
     // calloc gives untouched zero pages for a block of this size, not memory.
     guard let memory = calloc(max(1, bytes), 1) else {
       throw .outOfMemory(bytes: bytes, purpose: "key/value cache of \(capacity) positions")
@@ -35,10 +38,17 @@ final class KeyValueCache: @unchecked Sendable {
 
   deinit { free(memory) }
 
-  /// Bytes that `positions` positions take once they are written.
+  /// Bytes that `positions` positions take once they are written; `Int.max` where no integer holds
+  /// their number.
   static func byteCount(architecture a: Architecture, positions: Int) -> Int {
-    a.layerCount * a.attention.keyValueHeadCount * paddedPositions(positions)
-      * (a.attention.headDimension + paddedDimension(a)) * 2
+    let factors = [
+      a.attention.keyValueHeadCount, paddedPositions(positions),
+      a.attention.headDimension + paddedDimension(a), 2,
+    ]
+    return factors.reduce(a.layerCount) { product, factor in
+      let (next, overflows) = product.multipliedReportingOverflow(by: factor)
+      return overflows ? .max : next
+    }
   }
 
   private static func paddedDimension(_ a: Architecture) -> Int {

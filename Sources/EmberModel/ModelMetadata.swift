@@ -28,7 +28,7 @@ public struct ModelMetadata: Codable, Sendable, Equatable {
 
   /// The checkpoint that the file was made from.
   public struct Source: Codable, Sendable, Equatable {
-    /// Such as `llama2.c` or `Hugging Face safetensors`.
+    /// Such as `llama2.c version 0` or `safetensors`.
     public var format: String
     /// The last component of its path.
     public var name: String
@@ -92,8 +92,8 @@ public struct ModelMetadata: Codable, Sendable, Equatable {
 }
 
 extension Architecture {
-  /// What cannot be true of a model, or nil. Sizes are bounded here, so that sums and products of
-  /// them further on cannot overflow.
+  /// What cannot be true of a model, or nil. Sizes are bounded here; products of several of them
+  /// are checked where they are made.
   package var inconsistency: String? {
     func outside(_ name: String, _ value: Int, _ range: ClosedRange<Int>) -> String? {
       range.contains(value)

@@ -35,10 +35,20 @@ final class Scratch: @unchecked Sendable {
   private let feedForwardWidth: Int
   /// [T][rotary dimensions] cosines and sines
   private let turns: UnsafeMutablePointer<Float>
-  /// [H][T][padded dimension + 16]
+  /// [K][T][H / K][padded dimension + 16]: a piece of attention, which is a key/value head and
+  /// some tokens, uses the slots of its tokens and no others.
   private let attentionState: UnsafeMutablePointer<Float>
   private let attentionStride: Int
+  private let headsPerKey: Int
   private let capacity: Int
+
+  /// Bytes of the largest buffers for `capacity` tokens at a time, at least; for refusing what
+  /// cannot be before it is tried. Every factor is below 2^27, so nothing overflows.
+  static func byteCount(architecture a: Architecture, capacity: Int) -> Int {
+    let queries = a.attention.headCount * a.attention.headDimension
+    return 4 * capacity * (2 * a.width + 3 * queries + 2 * a.feedForwardWidth)
+      + 4 * Activations.tokensPerTile * a.vocabularySize
+  }
 
   init(architecture a: Architecture, weights: Weights, paddedDimension: Int, capacity: Int) {
     self.capacity = capacity
@@ -57,6 +67,7 @@ final class Scratch: @unchecked Sendable {
     keyStride = a.attention.keyValueHeadCount * a.attention.headDimension
     logitsStride = a.vocabularySize
     attentionStride = paddedDimension + 16
+    headsPerKey = a.attention.headCount / a.attention.keyValueHeadCount
     let tile = Activations.tokensPerTile
 
     var total = 0
@@ -102,8 +113,9 @@ final class Scratch: @unchecked Sendable {
   func gate(_ t: Int) -> UnsafeMutablePointer<Float> { gate + t * feedForwardWidth }
   func turn(_ t: Int) -> UnsafeMutablePointer<Float> { turns + t * (rotary?.dimensions ?? 0) }
 
-  /// State of the online softmax for the tokens of one head from `token` on.
-  func attention(head: Int, token: Int) -> UnsafeMutablePointer<Float> {
-    attentionState + (head * capacity + token) * attentionStride
+  /// State of the online softmax for the queries of one key/value head, for the tokens from
+  /// `token` on: H / K slots a token.
+  func attention(keyValueHead head: Int, token: Int) -> UnsafeMutablePointer<Float> {
+    attentionState + (head * capacity + token) * headsPerKey * attentionStride
   }
 }

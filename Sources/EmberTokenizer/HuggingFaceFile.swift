@@ -108,6 +108,10 @@ struct HuggingFaceFile {
     guard case .array(let parts) = step["single"] else {
       throw invalid(field, expected: "an array", step["single"])
     }
+    // Real templates have two or three; each is looked up among the special tokens.
+    guard parts.count <= 64 else {
+      throw invalid(field, expected: "at most 64 parts", .string("\(parts.count) parts"))
+    }
     var prefix: [Int] = []
     var suffix: [Int] = []
     var textCount = 0

@@ -137,10 +137,10 @@ struct JSONParser {
         position += 1
         return text
       case UInt8(ascii: "\\"):
-        var text = decoded ?? Array(bytes[start..<position])
+        if decoded == nil { decoded = Array(bytes[start..<position]) }
         position += 1
-        text += String(try escape()).utf8
-        decoded = text
+        let scalar = try escape()
+        decoded?.append(contentsOf: String(scalar).utf8)
       case 0..<0x20:
         throw error("a control character inside a string")
       default:

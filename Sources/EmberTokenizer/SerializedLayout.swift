@@ -80,6 +80,8 @@ struct SerializedLayout: Sendable {
     suffixCount = reader.count(64)
     selfCheckCount = reader.count(68)
     let selfCheckByteCount = reader.count(72)
+    // Opening a model runs the self-checks, so they must be cheap.
+    try reader.expect(selfCheckByteCount <= 16_384, 72, "self-checks of at most 16384 bytes")
 
     // Every count is below 2^32 and every element at most 16 bytes, so these 64-bit sums of a dozen
     // terms stay below 2^41 and cannot overflow; the last line compares them with the real size.

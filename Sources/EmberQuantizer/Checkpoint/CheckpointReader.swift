@@ -1,3 +1,4 @@
+import EmberModel
 import Foundation
 import SystemPackage
 
@@ -18,6 +19,18 @@ public enum CheckpointReader {
   /// - Throws: `CheckpointError`: one line says what is wrong and what to do.
   public static func open(
     _ path: FilePath, tokenizer: FilePath? = nil
+  ) throws(CheckpointError) -> Checkpoint {
+    let checkpoint = try openAny(path, tokenizer: tokenizer)
+    // What a model file could not hold, a conversion must not begin with.
+    if let problem = checkpoint.architecture.inconsistency {
+      throw .invalidValue(
+        path: path, key: "architecture", expected: "a model that can be run", found: problem)
+    }
+    return checkpoint
+  }
+
+  private static func openAny(
+    _ path: FilePath, tokenizer: FilePath?
   ) throws(CheckpointError) -> Checkpoint {
     let named = try tokenizer.map(tokenizerSource)
     let name = lastComponent(of: path)

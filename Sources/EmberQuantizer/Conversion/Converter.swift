@@ -176,7 +176,7 @@ public struct Converter: Sendable {
       architecture: source.architecture,
       recipe: .init(
         bits: options.bits, tableBits: options.resolvedTableBits,
-        outliers: options.bits == 16 ? "0" : options.outliers.description),
+        outliers: options.keepsOutliers ? options.outliers.description : "0"),
       source: .init(
         format: provenance.format, name: provenance.name, files: provenance.files,
         bytes: provenance.byteCount, types: provenance.storedTypes),
@@ -192,7 +192,13 @@ public struct Converter: Sendable {
     }
     let target = resolved(output)
     var inputs = [resolved(checkpoint)]
-    inputs += source.provenance.files.map { resolved(checkpoint.appending($0)) }
+    let isFolder = (try? FileManager.default.contentsOfDirectory(atPath: checkpoint.string)) != nil
+    let folder = isFolder ? checkpoint : checkpoint.removingLastComponent()
+    let beside = [
+      "config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer.bin",
+      "tokenizer_config.json", "generation_config.json",
+    ]
+    inputs += (source.provenance.files + beside).map { resolved(folder.appending($0)) }
     switch source.tokenizerSource {
     case .llama2c(let path), .huggingFace(let path): inputs.append(resolved(path))
     case nil: break
@@ -211,7 +217,7 @@ extension QuantizationOptions {
     }
     try check("--bits", bits)
     try check("--table-bits", resolvedTableBits)
-    if case .percent(let share) = outliers, share > 0, bits == 16, resolvedTableBits == 16 {
+    if case .percent(let share) = outliers, share > 0, !keepsOutliers {
       throw .invalidOption(
         name: "--outliers", expected: "auto or 0 at 16 bits, where all weights are fp16 anyway",
         found: "\(share)")

@@ -25,6 +25,9 @@ public struct QuantizationOptions: Sendable {
     self.threads = threads
   }
 
+  /// Whether any matrix is in blocks, beside which weights can stay in fp16.
+  var keepsOutliers: Bool { bits != 16 || resolvedTableBits != 16 }
+
   var resolvedTableBits: Int { tableBits ?? (bits == 4 ? 8 : bits) }
 }
 
@@ -39,7 +42,7 @@ public enum OutlierBudget: Sendable, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .automatic: "auto"
-    case .percent(let share): "\(share)"
+    case .percent(let share): share == share.rounded() ? "\(Int(share))" : "\(share)"
     }
   }
 }

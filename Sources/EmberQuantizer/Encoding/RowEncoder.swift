@@ -128,8 +128,9 @@ final class RowEncoder {
       if errors[block] * (1 - 0.75 * ratio * ratio) > least { indices = [largest] }
     }
     var best = Candidate()
-    // What fp16 cannot hold stays in the block.
-    for index in indices where abs(values[index]) <= 65_504 && values[index] != 0 {
+    // What fp16 cannot hold stays in the block: beyond its largest number, or rounded to zero.
+    for index in indices
+    where abs(values[index]) <= 65_504 && Half.bits(values[index]) & 0x7FFF != 0 {
       let gain = errors[block] - errorWithout(index, in: block)
       if gain > best.gain { best = Candidate(index: index, gain: gain) }
     }

@@ -32,6 +32,16 @@ struct BundledModelTests {
     for chunk in [1, 7, 16, 33] {
       #expect(try bits(threads: 2, chunk: chunk, kernels: .best) == expected)
     }
+    // One token alone in its tile, beside a full one, where buffers have not a slot to spare.
+    for count in [17, 33] {
+      func last(_ threads: Int) throws -> [UInt32] {
+        let session = try InferenceSession(
+          model: converted.model, contextLength: count, threads: threads, chunkLength: count)
+        return try session.append(Array(ids.prefix(count))).map(\.bitPattern)
+      }
+      let alone = try last(1)
+      for _ in 0..<20 { #expect(try last(4) == alone) }
+    }
     for kernels in Kernels.available {
       #expect(try bits(threads: 2, chunk: 128, kernels: kernels) == expected, "\(kernels.name)")
     }

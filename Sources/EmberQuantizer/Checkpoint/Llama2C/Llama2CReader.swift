@@ -19,6 +19,11 @@ enum Llama2CReader {
       throw .wrongSize(path: path, expected: layout.fileSize, found: file.size)
     }
     let architecture = architecture(of: header)
+    // Before its tensors are listed: there would be nine for each of a billion layers.
+    if let problem = architecture.inconsistency {
+      throw .invalidValue(
+        path: path, key: "header", expected: "a model that can be run", found: problem)
+    }
     var warnings: [String] = []
     return Checkpoint(
       architecture: architecture,
