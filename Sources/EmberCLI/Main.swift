@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberKernels
 
 /// Parses the command line, runs the command, and turns whatever fails into one line and a number.
 @main
@@ -16,6 +17,10 @@ enum Main {
 
   private static func run(_ command: inout any ParsableCommand) throws {
     do {
+      if let name = Kernels.requestedName, Kernels.named(name) == nil {
+        throw CommandError.kernelsUnavailable(
+          name: name, available: Kernels.available.map(\.name))
+      }
       try command.run()
     } catch {
       // The parser's own requests, such as `ember help run`, arrive here too.
