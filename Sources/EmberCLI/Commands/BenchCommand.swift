@@ -14,7 +14,7 @@ struct BenchCommand: ParsableCommand {
       medians with their range; all measurements take turns, and the first round is not counted.
 
         ember bench model.q4
-        ember bench model.q4 --prompt-tokens 128,512 --generate 64 --threads 1,2 --json
+        ember bench model.q4 --prompt-tokens 256 --threads 1,2,4 --json
         ember bench --synthetic 1.1B --bits 4 --outliers 0.5
         ember bench --kernels
 
@@ -143,17 +143,18 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
-  /// Writes and opens the file; without --keep it has no name any more when this returns, so that
-  /// nothing is left behind however the process ends.
+  /// Writes and opens the file; without --keep its folder is gone when this returns, so that nothing
+  /// is left behind however the process ends.
   private func makeSynthetic() throws -> LoadedModel {
-    let path =
-      synthetic.keep
-      ?? FilePath(
-        FileManager.default.temporaryDirectory
-          .appending(path: "ember-bench-\(UUID().uuidString)").path)
-    defer {
-      if synthetic.keep == nil { try? FileManager.default.removeItem(atPath: path.string) }
-    }
+    if let path = synthetic.keep { return try writeSynthetic(to: path) }
+    let folder = FileManager.default.temporaryDirectory
+      .appending(path: "ember-bench-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try writeSynthetic(to: FilePath(folder.appending(path: synthetic.fileName).path))
+  }
+
+  private func writeSynthetic(to path: FilePath) throws -> LoadedModel {
     let model = try synthetic.model()
     do {
       try withProgress("layers of random weights") { update in

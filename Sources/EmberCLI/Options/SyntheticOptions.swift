@@ -56,6 +56,12 @@ struct SyntheticOptions: ParsableArguments {
       outlierPercent: outliers ?? 0)
   }
 
+  /// Such as `random-1.1b.q4`; only what is in every shape's text.
+  var fileName: String {
+    let bits = bits?.rawValue ?? 4
+    return "random-\((shape ?? "").lowercased()).\(bits == 16 ? "f16" : "q\(bits)")"
+  }
+
   private func parse(_ shape: String) throws -> SyntheticShape {
     do throws(EvaluationError) {
       return try SyntheticShape(parsing: shape)

@@ -88,7 +88,8 @@ extension ReportValue: Encodable {
     case .text(let text):
       // A quote inside is doubled; quotes are only needed where a separator might be.
       text.contains { $0 == "," || $0 == "\"" || $0.isNewline }
-        ? "\"" + text.split(separator: "\"", omittingEmptySubsequences: false)
+        ? "\""
+          + text.split(separator: "\"", omittingEmptySubsequences: false)
           .joined(separator: "\"\"") + "\"" : text
     case .integer(let integer): "\(integer)"
     case .number(let number): number.map { "\($0)" } ?? ""

@@ -1,5 +1,5 @@
-import EmberKernels
 import EmberGeneration
+import EmberKernels
 
 /// Times single kernels, those of every instruction set side by side.
 ///

@@ -122,9 +122,9 @@ extension ModelBenchmarkReport: BenchmarkReport {
       ],
       rows: rows.map { row in
         let rate = row.tokensPerSecond
+        let place = row.test.depth > 0 ? " at \(row.test.depth)" : ""
         return [
-          "\(row.test.kind) \(row.test.tokens)" + (row.test.depth > 0 ? " at \(row.test.depth)" : ""),
-          "\(row.threads)", significant(rate.median),
+          "\(row.test.kind) \(row.test.tokens)\(place)", "\(row.threads)", significant(rate.median),
           "\(significant(rate.minimum)) – \(significant(rate.maximum))",
           row.bytesPerSecond.map { fixed($0 / 1e9, 1) } ?? "–",
           fixed(row.readBandwidth.median / 1e9, 1),

@@ -65,7 +65,8 @@ package struct SyntheticModel: Sendable {
         try part.withUnsafeBytes { try writer.write($0) }
         left -= part.count / layout.rowGroupStride
       }
-      try writer.endTensor(outlierCount: 16 * layout.outlierSteps * layout.rowGroups, relativeError: 0)
+      try writer.endTensor(
+        outlierCount: 16 * layout.outlierSteps * layout.rowGroups, relativeError: 0)
     }
     func gains(_ name: String, to writer: inout ModelFileWriter) throws {
       let layout = try TensorLayout(type: .f32, rows: 1, columns: shape.width)

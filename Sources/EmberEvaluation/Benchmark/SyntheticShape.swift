@@ -73,7 +73,8 @@ package struct SyntheticShape: Sendable, Equatable {
       ("a width", width, 64), ("a feed-forward width", feedForwardWidth, 64),
       ("a vocabulary", vocabularySize, 16),
     ] where value < 1 || value % unit != 0 {
-      throw Self.error(expected: "\(name) that is a multiple of \(unit)", found: "\(value) in \(text)")
+      throw Self.error(
+        expected: "\(name) that is a multiple of \(unit)", found: "\(value) in \(text)")
     }
     guard headCount >= 1, width % headCount == 0, width / headCount % 16 == 0 else {
       throw Self.error(

@@ -70,13 +70,14 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
     bytes = matrixBytes * perRun
     operations = 2 * size * size * tokens * perRun
     let count = fromCache ? 1 : memory.count / matrixBytes
-    matrices = memory.baseAddress.map { base in
-      (0..<count).map {
-        // In bounds: count matrices of this size fit.
-        Matrix(
-          type: type, rows: size, columns: size, outlierSteps: 0, data: base + $0 * matrixBytes)
-      }
-    } ?? []
+    matrices =
+      memory.baseAddress.map { base in
+        (0..<count).map {
+          // In bounds: count matrices of this size fit.
+          Matrix(
+            type: type, rows: size, columns: size, outlierSteps: 0, data: base + $0 * matrixBytes)
+        }
+      } ?? []
     inputs = Activations(tokens: tokens, columns: size)
     inputs.tokens = tokens
     var random = SplitMix64(seed: 3)

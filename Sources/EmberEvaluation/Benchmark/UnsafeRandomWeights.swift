@@ -84,8 +84,8 @@ enum RandomWeights {
     in group: UnsafeMutableRawBufferPointer, _ layout: TensorLayout, _ random: inout SplitMix64
   ) {
     for step in 0..<layout.outlierSteps {
-      let range = layout.columns * step / layout.outlierSteps..<layout.columns * (step + 1)
-        / layout.outlierSteps
+      let start = layout.columns * step / layout.outlierSteps
+      let range = start..<layout.columns * (step + 1) / layout.outlierSteps
       let base = layout.outlierOffset(rowGroup: 0) + TensorLayout.outlierStepBytes * step
       for lane in 0..<16 {
         let column = range.lowerBound + Int(random.next() % UInt64(range.count))
