@@ -146,7 +146,8 @@ extension ExitStatus {
   private init(_ error: EvaluationError) {
     self =
       switch error {
-      case .invalidProtocol, .noBeginOfSequence, .noModels: .usage
+      case .invalidProtocol, .noBeginOfSequence, .noModels, .invalidBenchmark: .usage
+      case .outOfMemory: .outOfMemory
       case .textTooShort, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
         .tokenizersDiffer:
         .invalidData

@@ -17,6 +17,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case outputIsFolder(FilePath)
   /// Standard output or a file behind it takes no more.
   case cannotWriteOutput(Errno)
+  /// `EMBER_KERNELS` names kernels that there are not, or that this machine cannot run.
+  case kernelsUnavailable(name: String, available: [String])
 
   var exitStatus: ExitStatus {
     switch self {
@@ -24,6 +26,7 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .textNotUTF8, .textTooLarge: .invalidData
     case .outputIsFolder: .cannotCreate
     case .cannotWriteOutput: .inputOutput
+    case .kernelsUnavailable: .usage
     }
   }
 
@@ -44,6 +47,9 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
       "\(path): is a folder, expected the name of a file to write: choose another output with -o"
     case .cannotWriteOutput(let errno):
       "standard output: cannot write: \(errno)"
+    case .kernelsUnavailable(let name, let available):
+      "EMBER_KERNELS: expected one of \(available.joined(separator: ", ")), which this machine can"
+        + " run, found \(name)"
     }
   }
 }

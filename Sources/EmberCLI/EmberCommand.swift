@@ -19,6 +19,7 @@ struct EmberCommand: ParsableCommand {
     version: "ember \(EmberVersion.current)",
     subcommands: [
       QuantizeCommand.self, RunCommand.self, PerplexityCommand.self, CompareCommand.self,
-      InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, LogitsCommand.self,
+      BenchCommand.self, InspectCommand.self, VerifyCommand.self, TokenizeCommand.self,
+      LogitsCommand.self,
     ])
 }

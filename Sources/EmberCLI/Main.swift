@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberKernels
 
 /// Parses the command line, runs the command, and turns whatever fails into one line and a number.
 @main
@@ -16,11 +17,21 @@ enum Main {
 
   private static func run(_ command: inout any ParsableCommand) throws {
     do {
+      try checkKernels(for: command)
       try command.run()
     } catch {
       // The parser's own requests, such as `ember help run`, arrive here too.
       finish(with: error, whileParsing: false)
     }
+  }
+
+  /// Before anything is computed with other kernels than were asked for. Help needs none.
+  private static func checkKernels(for command: any ParsableCommand) throws {
+    guard let name = Kernels.requestedName, Kernels.named(name) == nil,
+      EmberCommand.configuration.subcommands.contains(where: { $0 == type(of: command) })
+    else { return }
+    throw CommandError.kernelsUnavailable(
+      name: name, available: Kernels.available.map(\.name))
   }
 
   /// Never returns.

@@ -16,6 +16,10 @@ public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible
   case tokenizersDiffer(baseline: String, path: String)
   /// There is nothing to compare.
   case noModels
+  /// A benchmark that measures nothing, does not fit the model, or has a shape that no model has.
+  case invalidBenchmark(field: String, expected: String, found: String)
+  /// Not enough memory for the buffers of a benchmark.
+  case outOfMemory(bytes: Int, purpose: String)
 
   public var description: String {
     switch self {
@@ -40,6 +44,10 @@ public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible
         + "checkpoint"
     case .noModels:
       "there is no model to compare"
+    case .invalidBenchmark(let field, let expected, let found):
+      "\(field): expected \(expected), found \(found)"
+    case .outOfMemory(let bytes, let purpose):
+      "\(bytes) bytes for the \(purpose) cannot be had: end other programs, or choose a smaller one"
     }
   }
 }

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 
 /// The kernels of one instruction set: a table of functions, chosen once per process.
 ///
@@ -44,8 +45,18 @@ public struct Kernels: @unchecked Sendable {
     return kernels
   }()
 
-  /// The fastest table that this machine can run.
-  public static let best: Kernels = available.last ?? scalar
+  /// What the environment variable `EMBER_KERNELS` asks for, read once; nil where it is not set or
+  /// empty.
+  public static let requestedName: String? = {
+    let name = ProcessInfo.processInfo.environment["EMBER_KERNELS"]
+    return name == "" ? nil : name
+  }()
+
+  /// The table that everything uses unless told otherwise: the one that `EMBER_KERNELS` names, else
+  /// the fastest that this machine can run.
+  ///
+  /// A name that no table has changes nothing here; the command `ember` refuses to start with one.
+  public static let best: Kernels = requestedName.flatMap(named) ?? available.last ?? scalar
 
   /// The table with this name, or nil where it is unknown or this machine cannot run it.
   public static func named(_ name: String) -> Kernels? {

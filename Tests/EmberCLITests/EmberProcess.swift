@@ -30,9 +30,11 @@ struct EmberProcess {
   /// - Parameters:
   ///   - input: standard input; empty by default.
   ///   - folder: the working folder.
+  ///   - environment: variables beside those of the tests.
   ///   - whileRunning: called once the process runs, with what it has printed so far at hand.
   static func run(
     _ arguments: [String], input: String = "", in folder: URL,
+    environment: [String: String] = [:],
     whileRunning: (Running) async throws -> Void = { _ in }
   ) async throws -> Result {
     // Files instead of pipes: no amount of output can block the process.
@@ -48,7 +50,8 @@ struct EmberProcess {
     process.executableURL = try binary()
     process.arguments = arguments
     process.currentDirectoryURL = folder
-    process.environment = ProcessInfo.processInfo.environment.merging(["COLUMNS": "80"]) { $1 }
+    process.environment = ProcessInfo.processInfo.environment
+      .merging(["COLUMNS": "80"]) { $1 }.merging(environment) { $1 }
     process.standardInput = try FileHandle(forReadingFrom: try file("input", input))
     process.standardOutput = try FileHandle(forWritingTo: output)
     process.standardError = try FileHandle(forWritingTo: error)

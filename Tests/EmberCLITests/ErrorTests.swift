@@ -11,7 +11,7 @@ struct ErrorTests {
     ["run", "MODEL", "--prompt", "the"], ["perplexity", "MODEL", "--text", "text.txt"],
     ["compare", "MODEL", "MODEL", "--text", "text.txt"], ["inspect", "MODEL"],
     ["verify", "MODEL"], ["tokenize", "MODEL", "--text", "the"],
-    ["logits", "MODEL", "--prompt", "the"],
+    ["logits", "MODEL", "--prompt", "the"], ["bench", "MODEL"],
   ]
 
   private func run(
@@ -186,7 +186,14 @@ struct ErrorTests {
       ["logits", "m", "--tokens", "1,,2"], ["logits", "m", "--tokens", "-1"],
       ["logits", "m", "--tokens", "99999999999"],
       ["logits", "m", "--tokens", "1", "--prompt", "x"],
-      ["logits", "m", "--tokens", "1", "--top", "-1"],
+      ["logits", "m", "--tokens", "1", "--top", "-1"], ["bench"], ["bench", "m", "--kernels"],
+      ["bench", "m", "--synthetic", "tiny"], ["bench", "--synthetic", "13B"],
+      ["bench", "--synthetic", "64x1"], ["bench", "m", "--bits", "4"],
+      ["bench", "m", "--keep", "f"], ["bench", "--synthetic", "tiny", "--bits", "5"],
+      ["bench", "--synthetic", "tiny", "--outliers", "11"], ["bench", "m", "--threads", "1,0"],
+      ["bench", "m", "--threads", "1,"], ["bench", "m", "--repetitions", "0"],
+      ["bench", "m", "--prompt-tokens", "-1"], ["bench", "m", "--generate", "-1"],
+      ["bench", "m", "--format", "xml"], ["bench", "--kernels", "--depth", "1"],
     ])
   func options(_ arguments: [String]) async throws {
     let result = try await EmberProcess.run(
@@ -207,6 +214,8 @@ struct ErrorTests {
       (["run", "model.q4", "--prompt", long], 65, "256"),
       (["run", "model.q4", "--prompt", "the the the the", "--context", "4"], 65, "4"),
       (["logits", "model.q4", "--prompt", long], 65, "256"),
+      (["bench", "model.q4", "--context", "257"], 64, "256"),
+      (["bench", "model.q4", "--depth", "200", "--generate", "57"], 64, "--depth"),
       (["logits", "model.q4", "--tokens", "270"], 64, "269"),
       (["perplexity", "model.q4", "--text", "short.txt"], 65, "tokens"),
       (["perplexity", "model.q4", "--text", "long.txt", "--context", "257"], 64, "256"),

@@ -7,8 +7,8 @@ struct HelpTests {
   @Test(
     "is as committed",
     arguments: [
-      "ember", "quantize", "run", "perplexity", "compare", "inspect", "verify", "tokenize",
-      "logits",
+      "ember", "quantize", "run", "perplexity", "compare", "bench", "inspect", "verify",
+      "tokenize", "logits",
     ])
   func help(of command: String) async throws {
     let folder = FileManager.default.temporaryDirectory

@@ -11,6 +11,7 @@ struct JSONKeyTests {
       ["quantize", "model.bin"], ["run", "model.q4", "--prompt", "the", "-n", "3"],
       ["perplexity", "model.q4", "--text", "text.txt"],
       ["compare", "model.q8", "model.q4", "--text", "text.txt"], ["inspect", "model.q4"],
+      ["bench", "model.q4", "--generate", "2", "--prompt-tokens", "8", "--repetitions", "1"],
       ["verify", "model.q4"], ["tokenize", "model.q4", "--text", "the"],
       ["logits", "model.q4", "--tokens", "1,2,3"],
     ])

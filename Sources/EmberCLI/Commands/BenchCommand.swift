@@ -1,0 +1,189 @@
+import ArgumentParser
+import Ember
+import Foundation
+
+/// `ember bench`: how fast this machine runs a model, and how much of what it could do that is.
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Measure how fast a model runs here, against what the machine can do.",
+    discussion: """
+      Decoding reads every weight once per token, so beside tokens/s stand the bytes of weights \
+      read per second and their share of this machine's read bandwidth, measured in the same run on \
+      the same number of threads. Prompts are limited by arithmetic and shown in GOPS. Figures are \
+      medians with their range; all measurements take turns, and the first round is not counted.
+
+        ember bench model.q4
+        ember bench model.q4 --prompt-tokens 256 --threads 1,2,4 --json
+        ember bench --synthetic 1.1B --bits 4 --outliers 0.5
+        ember bench --kernels
+
+      --synthetic makes a model of random weights, of the shape tiny, 1.1B (TinyLlama) or 7B \
+      (Llama 2), or WIDTHxLAYERSxFFN[xHEADS[xKVHEADS[xVOCABULARY[xCONTEXT]]]]. The environment \
+      variable EMBER_KERNELS chooses the instruction set, here and in every other command.
+      """)
+
+  @Argument(
+    help: "Model file, as `ember quantize` writes it.", completion: .file(), transform: filePath)
+  var model: FilePath?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Lengths of the prompts to time, 0 for none. (default: 128,512, cut to the context)",
+      valueName: "tokens, e.g. 128,512"))
+  var promptTokens: CountList?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Tokens to decode, 0 for none. (default: 64, cut to the context)", valueName: "tokens"))
+  var generate: Int?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Positions in the cache before decoding. (default: 16, cut to half of the context)",
+      valueName: "tokens"))
+  var depth: Int?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Numbers of threads, each 1 to 1024."
+        + " (default: 1 and the physical cores that this process may use)",
+      valueName: "counts, e.g. 1,2"))
+  var threads: CountList?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp("Rounds that are counted, 1 to 1000.", valueName: "count"))
+  var repetitions = 5
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Positions to make room for. (default: as many as the measurements need)",
+      valueName: "tokens"))
+  var context: Int?
+
+  @Flag(name: .long, help: "Measure single kernels instead, of every instruction set.")
+  var kernels = false
+
+  @OptionGroup var synthetic: SyntheticOptions
+
+  @Option(name: .long, help: "How to print the result.")
+  var format: OutputFormat = .markdown
+
+  @OptionGroup var json: JSONOption
+
+  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case markdown, csv, json
+  }
+
+  func validate() throws {
+    let subjects = [model != nil, kernels, synthetic.shape != nil].count { $0 }
+    if subjects != 1 {
+      throw ValidationError(
+        "expected one of a model file, --synthetic and --kernels, found \(subjects)")
+    }
+    try require("--repetitions", repetitions, in: 1...1000)
+    try require("--generate", generate, in: 0...Int.max)
+    try require("--depth", depth, in: 0...Int.max)
+    try require("--context", context, in: 1...Int.max)
+    for count in threads?.counts ?? [] { try require("--threads", count, in: 1...1024) }
+    if kernels {
+      for (name, isGiven) in [
+        ("--prompt-tokens", promptTokens != nil), ("--generate", generate != nil),
+        ("--depth", depth != nil), ("--context", context != nil),
+      ] where isGiven {
+        throw ValidationError("\(name): expected a model to measure, found --kernels")
+      }
+    }
+  }
+
+  func run() throws {
+    Interruption.catchSignal()
+    do {
+      if kernels {
+        try print(try measureKernels())
+      } else if let model {
+        try print(try measure(try LoadedModel(opening: model)))
+      } else {
+        try print(try measure(try makeSynthetic()))
+      }
+    } catch is CancellationError {
+      throw InterruptedRun()
+    }
+  }
+
+  private func measure(_ loaded: LoadedModel) throws -> ModelBenchmarkReport {
+    var plan = BenchmarkPlan()
+    plan.promptTokens = promptTokens?.counts
+    plan.generatedTokens = generate
+    plan.depth = depth
+    plan.threads = threads?.counts
+    plan.contextLength = context
+    plan.repetitions = repetitions
+    let benchmark = ModelBenchmark(
+      model: loaded.model,
+      plan: try plan.resolved(
+        modelContext: loaded.model.architecture.contextLength,
+        recommendedThreads: ModelBenchmark.recommendedThreads),
+      peakMemory: { PeakMemory.bytes })
+    return try withProgress("measurements") { update in
+      try benchmark.run(isCancelled: { Interruption.hasHappened }, progress: update)
+    }
+  }
+
+  private func measureKernels() throws -> KernelBenchmarkReport {
+    try withProgress("measurements") { update in
+      try KernelBenchmark(threads: threads?.counts, repetitions: repetitions).run(
+        isCancelled: { Interruption.hasHappened }, progress: update)
+    }
+  }
+
+  /// Writes and opens the file; without --keep its folder is gone when this returns, so that nothing
+  /// is left behind however the process ends.
+  private func makeSynthetic() throws -> LoadedModel {
+    if let path = synthetic.keep { return try writeSynthetic(to: path) }
+    let folder = FileManager.default.temporaryDirectory
+      .appending(path: "ember-bench-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try writeSynthetic(to: FilePath(folder.appending(path: synthetic.fileName).path))
+  }
+
+  private func writeSynthetic(to path: FilePath) throws -> LoadedModel {
+    let model = try synthetic.model()
+    do {
+      try withProgress("layers of random weights") { update in
+        _ = try model.write(
+          to: path, isCancelled: { Interruption.hasHappened }, progress: update)
+      }
+    } catch FormatError.isDirectory(let path) {
+      throw CommandError.outputIsFolder(path)
+    }
+    return try LoadedModel(opening: path)
+  }
+
+  private func withProgress<Result>(
+    _ unit: String, _ body: ((Int, Int) -> Void) throws -> Result
+  ) throws -> Result {
+    let progress = Progress()
+    defer { progress.finish() }
+    return try body { done, total in
+      progress.update(done: done, total: total, note: "\(total) \(unit)") { speed in
+        "\(Format.significant(speed))/s"
+      }
+    }
+  }
+
+  private func print(_ report: some BenchmarkReport) throws {
+    switch json.json ? .json : format {
+    case .markdown: try StandardOutput.write(report.markdown)
+    case .csv: try StandardOutput.write(report.csv)
+    case .json: try JSONOutput.write(report)
+    }
+  }
+}

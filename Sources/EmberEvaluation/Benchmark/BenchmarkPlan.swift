@@ -1,0 +1,101 @@
+/// What a benchmark of a model measures.
+package struct BenchmarkPlan: Sendable, Equatable {
+  /// Lengths of the prompts; by default 128 and 512, cut to the context.
+  package var promptTokens: [Int]?
+  /// Tokens to decode, 0 for none; by default 64, cut to the context.
+  package var generatedTokens: Int?
+  /// Positions in the cache before decoding; by default 16, cut to half of the context.
+  package var depth: Int?
+  /// Numbers of threads; by default 1 and the recommended one.
+  package var threads: [Int]?
+  /// Positions that sessions make room for; by default as many as the measurements need.
+  package var contextLength: Int?
+  /// How often each measurement is counted.
+  package var repetitions = 5
+
+  package init() {}
+
+  /// A plan with every value in place.
+  package struct Resolved: Sendable, Equatable {
+    package let tests: [BenchmarkTest]
+    package let threads: [Int]
+    package let contextLength: Int
+    package let repetitions: Int
+  }
+
+  /// Fills in what was not said and checks the rest against the model.
+  ///
+  /// - Throws: `EvaluationError.invalidBenchmark`
+  package func resolved(
+    modelContext: Int, recommendedThreads: Int
+  ) throws(EvaluationError) -> Resolved {
+    func check(
+      _ field: String, _ value: Int?, _ range: ClosedRange<Int>
+    ) throws(EvaluationError) {
+      guard let value, !range.contains(value) else { return }
+      throw .invalidBenchmark(
+        field: field, expected: "\(range.lowerBound) to \(range.upperBound)", found: "\(value)")
+    }
+    try check("--context", contextLength, 1...modelContext)
+    let limit = contextLength ?? modelContext
+    for length in promptTokens ?? [] { try check("--prompt-tokens", length, 0...limit) }
+    try check("--generate", generatedTokens, 0...limit)
+    let free = limit - (generatedTokens ?? min(64, limit - limit / 2))
+    try check("--depth", depth, 0...free)
+    let depth = depth ?? min(16, free)
+    let generated = generatedTokens ?? min(64, limit - depth)
+
+    var tests: [BenchmarkTest] = []
+    if generated > 0 { tests.append(.decode(tokens: generated, depth: depth)) }
+    for length in promptTokens ?? [128, 512] where length > 0 {
+      let test = BenchmarkTest.prompt(tokens: min(length, limit))
+      if !tests.contains(test) { tests.append(test) }
+    }
+    if tests.isEmpty {
+      throw .invalidBenchmark(
+        field: "--generate and --prompt-tokens", expected: "something to measure", found: "0")
+    }
+    var counts: [Int] = []
+    for count in threads ?? [1, recommendedThreads] {
+      try check("--threads", count, 1...1024)
+      if !counts.contains(count) { counts.append(count) }
+    }
+    return Resolved(
+      tests: tests, threads: counts,
+      contextLength: contextLength ?? tests.reduce(1) { max($0, $1.positions) },
+      repetitions: max(1, repetitions))
+  }
+}
+
+/// One thing that is timed.
+package enum BenchmarkTest: Sendable, Equatable {
+  /// One token after another, behind `depth` positions.
+  case decode(tokens: Int, depth: Int)
+  /// All tokens at once, into an empty cache, up to the logits of the last.
+  case prompt(tokens: Int)
+
+  /// `decode` or `prompt`.
+  package var kind: String {
+    switch self {
+    case .decode: "decode"
+    case .prompt: "prompt"
+    }
+  }
+
+  package var tokens: Int {
+    switch self {
+    case .decode(let tokens, _), .prompt(let tokens): tokens
+    }
+  }
+
+  /// Positions in the cache before the clock starts.
+  package var depth: Int {
+    switch self {
+    case .decode(_, let depth): depth
+    case .prompt: 0
+    }
+  }
+
+  /// Positions in the cache at the end.
+  package var positions: Int { tokens + depth }
+}
