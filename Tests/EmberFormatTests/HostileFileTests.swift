@@ -240,6 +240,27 @@ import Testing
     }
   }
 
+  /// A frame of one raw block whose header asks for 8 MiB of window, and for the next size.
+  @Test(arguments: [(13 << 3, false), (13 << 3 | 1, true)] as [(UInt8, Bool)])
+  func window(descriptor: UInt8, rejected: Bool) throws {
+    var model = ModelBytes(bytes: try Sample.bytes(try Sample.smallExtents()))
+    let start = model.offset(of: .tokenizer)
+    // Magic, a content size of 4 bytes, the window, 3 bytes of content; last raw block of 3 bytes.
+    let frame: [UInt8] = [
+      0x28, 0xB5, 0x2F, 0xFD, 0x80, descriptor, 3, 0, 0, 0, 3 << 3 | 1, 0, 0, 7, 8, 9,
+    ]
+    model.bytes.replaceSubrange(start..., with: frame)
+    model.set(UInt64(model.bytes.count), at: 16)
+    model.set(UInt64(frame.count), at: ModelBytes.Section.tokenizer.rawValue + 8)
+    model.set(3, at: ModelBytes.Section.tokenizer.rawValue + 16)
+    model.fixChecksums()
+    #expect(try isRejected(model.bytes) == rejected)
+    if rejected {
+      let error = try formatError { _ = try ModelFile(opening: path) }
+      #expect(error?.description.contains("window") == true)
+    }
+  }
+
   /// A sparse terabyte whose header claims large tables.
   @Test func sparseFile() throws {
     var model = ModelBytes(bytes: try Sample.bytes(try Sample.smallExtents()))
