@@ -1,6 +1,6 @@
 extension ModelFile {
-  /// Checks what opening does not: the checksum of every tensor, that padding is zero, and that
-  /// outliers lie inside their tensor.
+  /// Checks what opening does not: the checksum of every tensor, that padding is zero, that scales
+  /// and weights are finite, and that outliers lie inside their tensor.
   ///
   /// Reads the whole file, in order, with constant memory.
   ///

@@ -11,8 +11,9 @@ import SystemPackage
 /// A whole file, mapped read-only and shared; unmapped when it goes away.
 ///
 /// Sendable although it holds a pointer: nobody writes through it. If another process shortens
-/// the file while it is mapped, touching the lost pages ends the process (SIGBUS), as with every
-/// mapping; Ember itself replaces files only by rename, which leaves the mapped one alone.
+/// the file while it is mapped, touching the lost pages raises SIGBUS, as with every mapping; that
+/// ends a process which does not handle the signal, and the command-line tool turns it into an
+/// error. Ember itself replaces files only by rename, which leaves the mapped one alone.
 struct MappedFile: ~Copyable, @unchecked Sendable {
   let bytes: UnsafeRawBufferPointer
 

@@ -1,8 +1,8 @@
 /// Checks the bytes of one tensor for what its checksum cannot tell: that a converter wrote what
 /// the specification says. Kernels compute over the padding, so it must be neutral, and take
-/// outlier columns as indices.
+/// outlier columns as indices; one number that is not finite spoils all that depends on it.
 ///
-/// Looks at the last row group, the last column tile of the others, and the outliers.
+/// Looks at every scale, half or f32, at the codes of padding, and at the outliers.
 struct TensorCheck {
   private let layout: TensorLayout
   private let outlierCount: Int
@@ -21,10 +21,12 @@ struct TensorCheck {
   }
 
   func firstFlaw() -> Flaw? {
-    guard layout.type != .f32 else { return nil }  // has no padding
+    guard layout.type != .f32 else { return valueFlaw() }  // has no padding
     var used = 0
     for group in 0..<layout.rowGroups {
-      if let flaw = paddingFlaw(rowGroup: group) ?? outlierFlaw(rowGroup: group, &used) {
+      if let flaw = paddingFlaw(rowGroup: group) ?? finiteFlaw(rowGroup: group)
+        ?? outlierFlaw(rowGroup: group, &used)
+      {
         return flaw
       }
     }
@@ -47,6 +49,63 @@ struct TensorCheck {
             expected: "padding that is zero",
             found: "another value at row \(16 * rowGroup + row), column \(64 * tile + column)")
         }
+        // The blocks whose first column is padding are padding as a whole.
+        guard layout.type != .f16 else { continue }
+        for block in 0..<2 where row >= rows || 32 * block >= columns {
+          let scale = half(base + 32 * block + 2 * row)
+          guard scale == 0 else {
+            return Flaw(
+              expected: "scale 0 in blocks that are padding",
+              found: "\(hexadecimal(UInt32(scale))) at row \(16 * rowGroup + row), block"
+                + " \(2 * tile + block)")
+          }
+        }
+      }
+    }
+    return nil
+  }
+
+  /// The scales of a row group's blocks, or its halves in f16.
+  private func finiteFlaw(rowGroup: Int) -> Flaw? {
+    let isHalf = layout.type == .f16
+    for tile in 0..<layout.columnTiles {
+      let base = layout.tileOffset(rowGroup: rowGroup, columnTile: tile)
+      // A line is 2 × 16 rows: of two blocks, or of two columns in f16.
+      for line in stride(from: base, to: base + (isHalf ? layout.type.tileBytes : 64), by: 64)
+      where hasNonfiniteHalf(line) {
+        for offset in stride(from: line, to: line + 64, by: 2) {
+          let value = half(offset)
+          guard value & 0x7C00 == 0x7C00 else { continue }
+          let (unit, row) = ((offset - base) / 32, 16 * rowGroup + (offset - base) % 32 / 2)
+          return Flaw(
+            expected: isHalf ? "finite weights" : "a finite scale",
+            found: "\(value & 0x03FF == 0 ? "infinity" : "NaN") at row \(row), "
+              + (isHalf ? "column \(64 * tile + unit)" : "block \(2 * tile + unit)"))
+        }
+      }
+    }
+    return nil
+  }
+
+  /// Whether one of the 32 halves from `offset` on is infinite or NaN.
+  private func hasNonfiniteHalf(_ offset: Int) -> Bool {
+    let exponents =
+      bytes.loadUnaligned(fromByteOffset: offset, as: SIMD32<UInt16>.self)
+      & SIMD32(repeating: UInt16(0x7C00).littleEndian)
+    return any(exponents .== UInt16(0x7C00).littleEndian)
+  }
+
+  /// The numbers of an f32 tensor.
+  private func valueFlaw() -> Flaw? {
+    for index in 0..<(layout.byteCount / 4) {
+      let value = Float(
+        bitPattern: UInt32(
+          littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)))
+      guard value.isFinite else {
+        return Flaw(
+          expected: "finite values",
+          found: "\(value.isNaN ? "NaN" : "infinity") at row \(index / layout.columns), column"
+            + " \(index % layout.columns)")
       }
     }
     return nil
@@ -74,11 +133,13 @@ struct TensorCheck {
       for lane in 0..<16 {
         let column = Int(half(base + 2 * lane))
         let value = half(base + 32 + 2 * lane)
+        // In use is what is not zero bit for bit: a tiny outlier's value may round to zero.
         guard column != 0 || value != 0 else { continue }
         let row = 16 * rowGroup + lane
-        guard value != 0, row < layout.rows else {
+        guard row < layout.rows else {
           return Flaw(
-            expected: "0 in unused outlier lanes", found: "column \(column) in row \(row)")
+            expected: "0 in outlier lanes beyond row \(layout.rows - 1)",
+            found: "column \(column) in row \(row)")
         }
         guard column < layout.columns else {
           return Flaw(

@@ -5,17 +5,27 @@ enum Zstd {
   /// High, because the sections are small; fixed, so that equal input gives equal output.
   static let level: CInt = 19
 
+  /// The farthest that a frame may refer back, which is what a streaming reader must keep; level
+  /// 19 reaches no farther today.
+  static let maximumWindowLog: CInt = 23
+
   /// What a frame starts with (RFC 8878, section 3.1.1).
   private static let frameMagic: UInt32 = 0xFD2F_B528
 
   /// One frame that declares its content size, or nil where zstd fails.
   static func compress(_ bytes: [UInt8]) -> [UInt8]? {
     let capacity = ZSTD_compressBound(bytes.count)
-    guard ZSTD_isError(capacity) == 0 else { return nil }
+    guard ZSTD_isError(capacity) == 0, let context = ZSTD_createCCtx() else { return nil }
+    defer { ZSTD_freeCCtx(context) }
+    for (parameter, value) in [
+      (ZSTD_c_compressionLevel, level), (ZSTD_c_windowLog, maximumWindowLog),
+    ] where ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)) != 0 {
+      return nil
+    }
     var failed = false
     let frame = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
       let written = bytes.withUnsafeBytes { source in
-        ZSTD_compress(buffer.baseAddress, capacity, source.baseAddress, source.count, level)
+        ZSTD_compress2(context, buffer.baseAddress, capacity, source.baseAddress, source.count)
       }
       failed = ZSTD_isError(written) != 0
       // zstd wrote at most `capacity` bytes, all of them initialised.
@@ -44,6 +54,11 @@ enum Zstd {
     guard declared == UInt64(byteCount) else {
       return .failure(Failure(found: "a frame that declares another content size"))
     }
+    let window = windowSize(frame, byteCount: byteCount)
+    guard window <= 1 << Int(maximumWindowLog) else {
+      return .failure(
+        Failure(found: "a window of \(window), more than \(1 << Int(maximumWindowLog))"))
+    }
     var written = 0
     let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
       written = frame.withUnsafeBytes { source in
@@ -56,6 +71,15 @@ enum Zstd {
       return .failure(Failure(found: "a frame that does not decompress"))
     }
     return .success(bytes)
+  }
+
+  /// The window of a whole frame (RFC 8878, section 3.1.1.1.2): zstd's own function for it is not
+  /// part of its stable interface.
+  private static func windowSize(_ frame: [UInt8], byteCount: Int) -> Int {
+    // Single segment: the window is the content.
+    guard frame.count >= 6, frame[4] & 0x20 == 0 else { return byteCount }
+    let base = 1 << (10 + Int(frame[5] >> 3))
+    return base + base / 8 * Int(frame[5] & 7)
   }
 
   struct Failure: Error {

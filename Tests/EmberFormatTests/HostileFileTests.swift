@@ -172,14 +172,17 @@ import Testing
       (2, 2 * 576 + 64 + 256 + 64 * 3, 0x80, "padding"),
       // An outlier column above the last, high byte of lane 0.
       (2, 3 * 576 + 1, 0xFF, "columns below 172"),
-      // Lane 1 of step 0 is unused: a column without a value.
-      (2, 3 * 576 + 2, 7, "unused outlier lanes"),
+      // Lane 1 of step 0 is unused: a column without a value is one outlier too many.
+      (2, 3 * 576 + 2, 7, "outliers"),
       // A value in an unused lane: one outlier too many.
       (2, 3 * 576 + 32 + 3, 0x40, "outliers"),
       // Infinity.
       (2, 3 * 576 + 32 + 1, 0x7C, "finite"),
       // Row group 1 has one row; lane 5 is beyond it.
-      (2, 3 * 576 + 192 + 3 * 576 + 32 + 2 * 5 + 1, 0x40, "unused outlier lanes"),
+      (2, 3 * 576 + 192 + 3 * 576 + 32 + 2 * 5 + 1, 0x40, "outlier lanes beyond row 16"),
+      // record 0: row 1, block 3 is padding (columns 96 to 127), as is row 33 of row group 2.
+      (0, 1088 + 32 + 2 * 1, 1, "scale 0 in blocks that are padding"),
+      (0, 2 * 2 * 1088 + 2 * 1 + 1, 0x80, "scale 0 in blocks that are padding"),
     ] as [(Int, Int, UInt8, String)])
   func contentThatBreaksTheRules(
     _ record: Int, _ offset: Int, _ value: UInt8, _ expected: String
@@ -195,6 +198,67 @@ import Testing
     let error = try #require(try formatError { try file.verify() })
     #expect(error.description.contains(expected), "\(error)")
     #expect(error.description.contains("tensor '\(file.tensors[record].name)'"), "\(error)")
+  }
+
+  /// Infinity and NaN in every kind of number, the checksum right.
+  @Test(
+    arguments: [
+      // record 0: q8 33 × 65: row 21, block 1; record 2: q4 17 × 172: row 16, block 5.
+      (0, 2 * 1088 + 32 + 2 * 5, [0x00, 0x7C], "a finite scale", "infinity at row 21, block 1"),
+      (2, 3 * 576 + 192 + 2 * 576 + 32, [0x01, 0xFC], "a finite scale", "NaN at row 16, block 5"),
+      // record 1: f16 17 × 172: row 3, column 130.
+      (1, 2 * 2048 + 32 * 2 + 2 * 3, [0, 0xFC], "finite weights", "infinity at row 3, column 130"),
+      (1, 2 * 2048 + 32 * 2 + 2 * 3, [1, 0x7C], "finite weights", "NaN at row 3, column 130"),
+      // record 6: f32 3 × 5.
+      (6, 4 * 13, [0, 0, 0x80, 0xFF], "finite values", "infinity at row 2, column 3"),
+      (6, 4 * 14, [0, 0, 0xC0, 0x7F], "finite values", "NaN at row 2, column 4"),
+    ] as [(Int, Int, [UInt8], String, String)])
+  func numbersThatAreNotFinite(
+    _ record: Int, _ offset: Int, _ value: [UInt8], _ expected: String, _ found: String
+  ) throws {
+    var model = ModelBytes(bytes: try Sample.bytes(try Sample.extents()))
+    let start = Int(model.u64(model.record(record) + 120)) + offset
+    model.bytes.replaceSubrange(start..<(start + value.count), with: value)
+    model.fixTensorChecksum(record)
+    try Sample.store(model.bytes, at: path)
+    let file = try ModelFile(opening: path)
+    let error = try #require(try formatError { try file.verify() })
+    #expect(error.description.contains("expected \(expected), found \(found)"), "\(error)")
+    #expect(error.description.contains("tensor '\(file.tensors[record].name)'"), "\(error)")
+  }
+
+  /// What a converter makes of an outlier too small for a half: a lane in use that adds nothing.
+  @Test func outlierThatRoundedToZero() throws {
+    for zero: UInt8 in [0x00, 0x80] {
+      var model = ModelBytes(bytes: try Sample.bytes(try Sample.extents()))
+      let lane = Int(model.u64(model.record(2) + 120)) + 3 * 576
+      model.bytes[lane] = 7  // a column inside the tensor, then the value
+      model.bytes[lane + 32] = 0
+      model.bytes[lane + 33] = zero
+      model.fixTensorChecksum(2)
+      #expect(try !isRejected(model.bytes))
+    }
+  }
+
+  /// A frame of one raw block whose header asks for 8 MiB of window, and for the next size.
+  @Test(arguments: [(13 << 3, false), (13 << 3 | 1, true)] as [(UInt8, Bool)])
+  func window(descriptor: UInt8, rejected: Bool) throws {
+    var model = ModelBytes(bytes: try Sample.bytes(try Sample.smallExtents()))
+    let start = model.offset(of: .tokenizer)
+    // Magic, a content size of 4 bytes, the window, 3 bytes of content; last raw block of 3 bytes.
+    let frame: [UInt8] = [
+      0x28, 0xB5, 0x2F, 0xFD, 0x80, descriptor, 3, 0, 0, 0, 3 << 3 | 1, 0, 0, 7, 8, 9,
+    ]
+    model.bytes.replaceSubrange(start..., with: frame)
+    model.set(UInt64(model.bytes.count), at: 16)
+    model.set(UInt64(frame.count), at: ModelBytes.Section.tokenizer.rawValue + 8)
+    model.set(3, at: ModelBytes.Section.tokenizer.rawValue + 16)
+    model.fixChecksums()
+    #expect(try isRejected(model.bytes) == rejected)
+    if rejected {
+      let error = try formatError { _ = try ModelFile(opening: path) }
+      #expect(error?.description.contains("window") == true)
+    }
   }
 
   /// A sparse terabyte whose header claims large tables.

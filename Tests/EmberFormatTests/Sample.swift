@@ -53,8 +53,9 @@ struct SampleTensor {
         for tile in 0..<tiles {
           let base = group * stride + tile * tileBytes
           if type != .f16 {
-            // Scales between 1/64 and 1/32, half precision.
-            for lane in 0..<32 {
+            // Scales between 1/64 and 1/32, half precision; 0 in blocks that are padding.
+            for lane in 0..<32
+            where 16 * group + lane % 16 < rows && 64 * tile + lane / 16 * 32 < columns {
               store(0x2400 | UInt16(generator.next() % 1024), at: base + 2 * lane)
             }
           }
