@@ -24,12 +24,17 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
   case internalError = 70
   /// The output cannot be created.
   case cannotCreate = 73
-  /// Writing failed on the way: a full disk, a limit on the size of files, a broken device.
+  /// Reading or writing failed on the way: a full disk, a limit on the size of files, a broken
+  /// device, a model file that shrank while it was in use.
   case inputOutput = 74
   /// Not enough memory.
   case outOfMemory = 75
+  /// Stopped because the terminal was closed (SIGHUP).
+  case hungUp = 129
   /// Stopped by Ctrl-C: 128 and the number of the signal, as shells report it.
   case interrupted = 130
+  /// Stopped by SIGTERM.
+  case terminated = 143
 
   /// The status for an error of any of Ember's modules, `internalError` for others.
   public init(for error: any Error) {
@@ -58,9 +63,11 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case .unsupported: "input of a kind, version or architecture that this version does not know"
     case .internalError: "a defect of Ember"
     case .cannotCreate: "output cannot be created"
-    case .inputOutput: "writing failed on the way (disk full, device broken)"
+    case .inputOutput: "reading or writing failed on the way (disk full, model file changed)"
     case .outOfMemory: "not enough memory"
+    case .hungUp: "stopped by SIGHUP"
     case .interrupted: "stopped by Ctrl-C"
+    case .terminated: "stopped by SIGTERM"
     }
   }
 }

@@ -13,6 +13,14 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case textNotUTF8(name: String, offset: Int, byte: UInt8)
   /// A text larger than Ember takes into memory.
   case textTooLarge(name: String, limit: Int)
+  /// An argument with bytes that are not UTF-8; index 0 is the command itself.
+  case argumentNotUTF8(index: Int, offset: Int, byte: UInt8)
+  /// A prompt that does not fit into the longest context of the model.
+  case promptTooLongForModel(tokens: Int, context: Int)
+  /// A model file where a checkpoint was expected.
+  case inputIsModel(FilePath)
+  /// A device or a pipe where the output should be written.
+  case outputNotRegularFile(FilePath)
   /// A folder where the output should be written.
   case outputIsFolder(FilePath)
   /// Standard output or a file behind it takes no more.
@@ -24,7 +32,10 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     switch self {
     case .textNotFound, .textIsFolder, .textUnreadable: .inputMissing
     case .textNotUTF8, .textTooLarge: .invalidData
-    case .outputIsFolder: .cannotCreate
+    case .argumentNotUTF8: .usage
+    case .promptTooLongForModel: .invalidData
+    case .inputIsModel: .unsupported
+    case .outputIsFolder, .outputNotRegularFile: .cannotCreate
     case .cannotWriteOutput: .inputOutput
     case .kernelsUnavailable: .usage
     }
@@ -43,6 +54,17 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
         + " to UTF-8 first"
     case .textTooLarge(let name, let limit):
       "\(name): expected a text of at most \(limit) bytes, found more"
+    case .argumentNotUTF8(let index, let offset, let byte):
+      "argument \(index): not UTF-8 at byte \(offset): found 0x\(String(byte, radix: 16)); convert"
+        + " the text to UTF-8, or rename the file"
+    case .promptTooLongForModel(let tokens, let context):
+      "the prompt has \(tokens) tokens, the model's context holds \(context): shorten the prompt"
+    case .inputIsModel(let path):
+      "\(path): is an Ember model file already, expected a checkpoint: convert the checkpoint that"
+        + " it was made from"
+    case .outputNotRegularFile(let path):
+      "\(path): is a device or a pipe, expected the name of a file to write: choose another output"
+        + " with -o"
     case .outputIsFolder(let path):
       "\(path): is a folder, expected the name of a file to write: choose another output with -o"
     case .cannotWriteOutput(let errno):
@@ -54,7 +76,7 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   }
 }
 
-/// A command that stopped at Ctrl-C after saying all there was to say.
+/// A command that stopped at a signal after saying all there was to say.
 struct InterruptedRun: Error, ExitStatusProviding {
   var exitStatus: ExitStatus { .interrupted }
 }

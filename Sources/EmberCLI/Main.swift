@@ -6,7 +6,13 @@ import EmberKernels
 @main
 enum Main {
   static func main() {
+    StandardDescriptors.fillClosed()
     BrokenPipe.ignoreSignal()
+    do {
+      try CommandLineText.validate()
+    } catch {
+      finish(with: error, whileParsing: false)
+    }
     do {
       var command = try EmberCommand.parseAsRoot()
       try run(&command)
@@ -38,7 +44,7 @@ enum Main {
   private static func finish(with error: any Error, whileParsing: Bool) -> Never {
     // Whoever read the output has seen enough: nothing went wrong.
     if error is BrokenPipe { ExitStatus.success.exit() }
-    if let interrupted = error as? InterruptedRun { interrupted.exitStatus.exit() }
+    if error is InterruptedRun { Interruption.exitStatus.exit() }
     // Help, the version and completion scripts come as errors without being failures.
     if EmberCommand.exitCode(for: error).isSuccess {
       let text = EmberCommand.fullMessage(for: error)
@@ -51,9 +57,15 @@ enum Main {
     }
     guard whileParsing else {
       StandardError.write("ember: error: \(OneLine.escape(describe(error)))\n")
-      ExitStatus(for: error).exit()
+      let status = ExitStatus(for: error)
+      (status == .interrupted ? Interruption.exitStatus : status).exit()
     }
-    let message = OneLine.escape(EmberCommand.message(for: error))
+    var message = OneLine.escape(EmberCommand.message(for: error))
+    // The parser takes `--stop=` as an option without a value, which it is not.
+    let empty = CommandLine.arguments.first { $0.hasPrefix("--") && $0.hasSuffix("=") }
+    if message.hasPrefix("Missing value"), let empty {
+      message = OneLine.escape("\(empty): expected a value, found an empty text")
+    }
     StandardError.write("ember: error: \(message) (see \(helpCommand()))\n")
     ExitStatus.usage.exit()
   }

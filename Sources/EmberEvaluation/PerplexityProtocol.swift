@@ -52,6 +52,16 @@ public struct PerplexityProtocol: Sendable, Codable, Equatable {
     Self(name: "llama.cpp", context: 512, stride: 512, firstScored: 256)
   }
 
+  /// The same, named `custom` where a parameter is not that of the preset it is named after. How
+  /// many windows are scored does not count: results report it beside the name.
+  public var namedByParameters: Self {
+    var preset = name == "llama.cpp" ? Self.llamaCpp() : .papers(context: context)
+    preset.maximumWindows = maximumWindows
+    var result = self
+    if self != preset { result.name = "custom" }
+    return result
+  }
+
   private enum CodingKeys: String, CodingKey {
     case name = "protocol"
     case context, stride

@@ -1,3 +1,4 @@
+import Ember
 import EmberTestSupport
 import Foundation
 import Testing
@@ -142,6 +143,57 @@ struct CommandTests {
     for name in ["embedding", "layers.0.attention.query.weight", "layers.1.feed_forward.up.weight"]
     {
       #expect(result.output.contains(name))
+    }
+  }
+
+  @Test("A protocol has a preset's name only where it is that preset")
+  func protocolNames() async throws {
+    let checkpoint = try TinyCheckpoint(contextLength: 1024)
+    try await checkpoint.quantize()
+    try checkpoint.write(String(repeating: "z", count: 2000), to: "text.txt")
+    for (options, name) in [
+      ([], "papers"), (["--context", "100"], "papers"), (["--bos"], "custom"),
+      (["--stride", "100"], "custom"), (["--preset", "llama.cpp"], "llama.cpp"),
+      (["--preset", "llama.cpp", "--context", "100"], "custom"),
+      (["--preset", "llama.cpp", "--windows", "1"], "llama.cpp"),
+    ] {
+      let result = try await EmberProcess.run(
+        ["perplexity", "model.q4", "--text", "text.txt", "--json"] + options,
+        in: checkpoint.folder)
+      #expect(try result.json["protocol"] as? String == name, "\(options): \(result)")
+    }
+  }
+
+  @Test("Logits of all positions are one JSON object, those of the last position among them")
+  func allLogits() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    let base = ["logits", "model.q4", "--tokens", "1,5,9,260", "--top", "0", "--json"]
+    let all = try await EmberProcess.run(base + ["--all"], in: checkpoint.folder)
+    let last = try await EmberProcess.run(base, in: checkpoint.folder)
+    let positions = try #require(try all.json["positions"] as? [[String: Any]])
+    #expect(positions.count == 4)
+    #expect(positions.map { $0["position"] as? Int } == [0, 1, 2, 3])
+    #expect(positions.allSatisfy { ($0["logits"] as? [Any])?.count == 270 })
+    let expected = try #require((try last.json["positions"] as? [[String: Any]])?.last)
+    #expect(expected["id"] as? Int == 260)
+    #expect((expected["logits"] as? [Any])?.count == 270)
+  }
+
+  @Test("Logits that are not finite are an error, not a result")
+  func notFiniteLogits() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize(bits: 16)
+    let file = try ModelFile(opening: FilePath(checkpoint.path("model.f16")))
+    var bytes = try checkpoint.bytes(of: "model.f16")
+    for tensor in file.tensors where tensor.name.hasSuffix("feed_forward.up.weight") {
+      for byte in tensor.offset..<tensor.offset + tensor.byteCount { bytes[byte] = 0x7E }
+    }
+    try checkpoint.write(bytes, to: "broken.f16")
+    for option in [[], ["--json"]] {
+      let result = try await EmberProcess.run(
+        ["logits", "broken.f16", "--tokens", "5"] + option, in: checkpoint.folder)
+      #expect(result.isError(65), "\(result)")
     }
   }
 }

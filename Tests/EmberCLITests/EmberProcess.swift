@@ -81,6 +81,9 @@ struct EmberProcess {
 
     /// Ctrl-C.
     func interrupt() { process.interrupt() }
+
+    /// Any signal.
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
   }
 
   /// The executable beside the test bundle.

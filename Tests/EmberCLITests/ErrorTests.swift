@@ -153,6 +153,9 @@ struct ErrorTests {
       (["model.bin", "--tokenizer", "missing"], 66, "missing"),
       (["model.bin", "-o", "nowhere/model.q4"], 73, "nowhere"),
       (["model.bin", "-o", "folder"], 73, "folder"),
+      (["model.bin", "-o", "folder/"], 73, "folder"),
+      (["model.bin", "-o", "new/"], 73, "new"),
+      (["model.bin", "-o", "/dev/null"], 73, "device"),
       (["model.bin", "-o", "model.bin"], 73, "-o"),
       (["model.bin", "-o", "tokenizer.bin"], 73, "-o"),
     ] {
@@ -200,6 +203,55 @@ struct ErrorTests {
       arguments, in: FileManager.default.temporaryDirectory)
     #expect(result.isError(64), "\(result)")
     #expect(result.error.contains("--help"))
+  }
+
+  @Test(
+    "Option values of the wrong kind say what is expected",
+    arguments: [
+      (["run", "m", "-n", "-1"], "expected 0 or more, found -1"),
+      (["run", "m", "--threads", "-1"], "expected 1 to 1024, found -1"),
+      (["run", "m", "--seed", "-1"], "18446744073709551615, found -1"),
+      (["run", "m", "--seed", "1e3"], "found 1e3"),
+      (["run", "m", "-n", "99999999999999999999"], "expected a whole number"),
+      (["run", "m", "--stop", ""], "found an empty"), (["run", "m", "--stop="], "empty"),
+      (["quantize", "m", "--outliers", "5%"], "0 to 10"),
+      (["logits", "m", "--tokens", ""], "expected ids"),
+    ])
+  func values(_ arguments: [String], _ words: String) async throws {
+    let result = try await EmberProcess.run(
+      arguments, in: FileManager.default.temporaryDirectory)
+    #expect(result.isError(64) && result.error.contains(words), "\(result)")
+  }
+
+  /// Runs a line of the shell, where E is ember; what it prints on either output.
+  private func shell(_ line: String, in folder: URL) throws -> (status: Int32, text: String) {
+    let process = Process()
+    process.executableURL = URL(filePath: "/bin/bash")
+    process.arguments = ["-c", "E='\(try EmberProcess.binary().path)'; " + line]
+    process.currentDirectoryURL = folder
+    let pipe = Pipe()
+    (process.standardOutput, process.standardError) = (pipe, pipe)
+    try process.run()
+    let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return (process.terminationStatus, text)
+  }
+
+  @Test("Descriptors that are closed, and arguments that are not UTF-8")
+  func shellOnly() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    for (line, status, words) in [
+      (#""$E" tokenize model.q4 --ids-only <&-"#, 0, "\n"),
+      (#""$E" tokenize model.q4 --text the >&-"#, 74, "standard output"),
+      (#""$E" tokenize model.q4 --text the 2>&-"#, 0, "tokens"),
+      (#""$E" tokenize model.q4 --text $'the \xff'"#, 64, "argument 4: not UTF-8 at byte 4"),
+      (#"echo the | "$E" run model.q4 -n 0 --prompt-file -"#, 0, "– tokens/s"),
+      (#""$E" quantize model.q4"#, 69, "already"),
+    ] {
+      let result = try shell(line, in: checkpoint.folder)
+      #expect(result.status == Int32(status) && result.text.contains(words), "\(line): \(result)")
+    }
   }
 
   @Test("Values that only the model can refuse")

@@ -21,8 +21,54 @@ struct InterruptionTests {
     #expect(result.error.contains("stopped  interrupted"))
   }
 
-  @Test("ends a conversion and leaves no file")
-  func quantize() async throws {
+  @Test("SIGTERM and SIGHUP end a text as Ctrl-C does", arguments: [SIGTERM, SIGHUP])
+  func otherSignals(_ signal: Int32) async throws {
+    let checkpoint = try TinyCheckpoint(contextLength: 1 << 16)
+    try await checkpoint.quantize()
+    let result = try await checkpoint.ember(
+      "run", "model.q4", "--prompt", "the", "-n", "60000", "--ignore-end"
+    ) { running in
+      try await running.wait { running.outputBytes > 0 }
+      running.send(signal)
+    }
+    #expect(result.status == 128 + signal, "\(result.error)")
+    #expect(result.error.contains("stopped  interrupted"))
+  }
+
+  @Test("A measurement ends with the status of the signal", arguments: [SIGINT, SIGTERM, SIGHUP])
+  func measurement(_ signal: Int32) async throws {
+    let checkpoint = try TinyCheckpoint(contextLength: 1 << 15)
+    try await checkpoint.quantize()
+    let ids = [String](repeating: "5", count: 30_000).joined(separator: ",")
+    let result = try await checkpoint.ember("logits", "model.q4", "--all", "--tokens", ids) {
+      running in
+      try await running.wait { running.outputBytes > 0 }
+      running.send(signal)
+    }
+    #expect(result.status == 128 + signal && result.error.isEmpty, "\(result.error)")
+  }
+
+  @Test("A model file that shrinks while it is in use is an error of one line")
+  func shrinkingModel() async throws {
+    let checkpoint = try TinyCheckpoint(contextLength: 1 << 16)
+    try await checkpoint.quantize()
+    let result = try await checkpoint.ember(
+      "run", "model.q4", "--prompt", "the", "-n", "60000", "--ignore-end"
+    ) { running in
+      try await running.wait { running.outputBytes > 0 }
+      let file = try FileHandle(
+        forWritingTo: checkpoint.folder.appending(path: "model.q4"))
+      try file.truncate(atOffset: 0)
+      try file.close()
+    }
+    #expect(result.status == 74, "\(result.status) \(result.error)")
+    #expect(
+      result.error == "ember: error: model.q4: the model file changed or became unreadable while it"
+        + " was in use: restore it and run again\n")
+  }
+
+  @Test("ends a conversion and leaves no file", arguments: [SIGINT, SIGTERM, SIGHUP])
+  func quantize(_ signal: Int32) async throws {
     let checkpoint = try TinyCheckpoint()
     // Zeros that take no room on the disk: four layers of width 2048.
     let header: [UInt32] = [2048, 8192, 4, 16, 16, 270, 64]
@@ -38,9 +84,9 @@ struct InterruptionTests {
     let before = try checkpoint.files
     let result = try await checkpoint.ember("quantize", "model.bin") { running in
       try await running.wait { (try? checkpoint.files.count > before.count) ?? false }
-      running.interrupt()
+      running.send(signal)
     }
-    #expect(result.isError(130), "\(result)")
+    #expect(result.isError(128 + signal), "\(result)")
     #expect(try checkpoint.files == before)
   }
 

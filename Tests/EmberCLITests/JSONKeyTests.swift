@@ -30,8 +30,6 @@ struct JSONKeyTests {
       contentsOfFile: TestData.bundled("docs/json.md"), encoding: .utf8)
     for key in keys {
       #expect(key.allSatisfy { $0.isLowercase || $0.isNumber || "_.[]".contains($0) }, "\(key)")
-      // The architecture's keys are specified with the file's format.
-      if key.hasPrefix("architecture.") { continue }
       let name = key.split(separator: ".").last.map(String.init) ?? key
       #expect(documentation.contains("`\(name)`"), "\(key) is not in docs/json.md")
     }

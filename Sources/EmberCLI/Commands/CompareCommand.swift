@@ -32,6 +32,9 @@ struct CompareCommand: ParsableCommand {
   @OptionGroup var json: JSONOption
 
   func run() throws {
+    UnsafeSignalHandlers.exitOnSignals()
+    UnsafeSignalHandlers.reportFaults(in: [baseline] + self.models)
+    let residentBefore = ResidentMemory.bytes
     let models = try ([baseline] + models).map { try LoadedModel(opening: $0).model }
     let text = try TextInput.file(windows.text)
     let plan = windows.windowProtocol(modelContext: models[0].architecture.contextLength)
@@ -50,7 +53,7 @@ struct CompareCommand: ParsableCommand {
       let cost = try DecodeCost(
         of: model, contextLength: plan.context, threads: threads.threads)
       comparison.rows[index].tokensPerSecond = cost.tokensPerSecond
-      comparison.rows[index].peakMemoryBytes = cost.memoryBytes
+      comparison.rows[index].peakMemoryBytes = residentBefore + cost.memoryBytes
       threadCount = cost.threads
     }
     if json.json {
@@ -81,7 +84,7 @@ struct CompareCommand: ParsableCommand {
       ),
       (
         "peak MB",
-        "computed: the file, mapped, the key/value cache of \(comparison.protocol.context)"
+        "computed: this process before it opened a model, the file, mapped, the key/value cache of \(comparison.protocol.context)"
           + " positions, and scratch"
       ),
     ])

@@ -21,6 +21,8 @@ struct InspectCommand: ParsableCommand {
   @OptionGroup var json: JSONOption
 
   func run() throws {
+    UnsafeSignalHandlers.exitOnSignals()
+    UnsafeSignalHandlers.reportFaults(in: [file])
     let report = InspectReport(try LoadedModel(opening: file))
     if json.json {
       try JSONOutput.write(report)

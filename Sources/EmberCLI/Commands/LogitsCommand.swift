@@ -22,15 +22,17 @@ struct LogitsCommand: ParsableCommand {
   var prompt: String?
 
   @Option(
-    name: .long,
-    help: ArgumentHelp("Token ids to compute, as they stand.", valueName: "ids, e.g. 1,403,407"))
+    name: .long, parsing: .unconditional,
+    help: ArgumentHelp("Token ids to compute, as they stand.", valueName: "ids, e.g. 1,403,407"),
+    transform: TokenList.init(parsing:))
   var tokens: TokenList?
 
   @Option(
-    name: .long,
+    name: .long, parsing: .unconditional,
     help: ArgumentHelp(
-      "Print this many of the largest logits; 0 prints all, in the order of their ids.",
-      valueName: "count"))
+      "Print this many of the largest logits; 0 prints all, in the order of their ids."
+        + " (default: 10)",
+      valueName: "count"), transform: wholeNumber)
   var top = 10
 
   @Flag(name: .long, help: "Print the logits after every position, not the last alone.")
@@ -48,70 +50,65 @@ struct LogitsCommand: ParsableCommand {
   }
 
   func run() throws {
+    UnsafeSignalHandlers.exitOnSignals()
+    UnsafeSignalHandlers.reportFaults(in: [model.model])
     let loaded = try LoadedModel(opening: model.model)
     let ids = tokens?.ids ?? prompt.map { loaded.tokenizer.encode($0) } ?? []
     // Checked first, because room is made for as many positions as there are tokens.
     let context = loaded.model.architecture.contextLength
     guard ids.count <= context else {
-      throw GenerationError.promptTooLong(tokens: ids.count, context: context)
+      throw CommandError.promptTooLongForModel(tokens: ids.count, context: context)
     }
     let session = try InferenceSession(
       model: loaded.model, contextLength: max(1, ids.count), threads: threads.threads)
-    var positions: [LogitsReport.Position] = []
-    var text = ""
+    // Printed position by position: all logits of a long text would not fit into memory.
+    var output = json.json ? LogitsOutput(jsonFor: ids) : LogitsOutput()
     func take(_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws {
-      let position = LogitsReport.Position(
-        position: index, id: ids[index], logits: largest(logits, loaded.tokenizer))
-      if json.json {
-        positions.append(position)
-      } else {
-        text += position.text(loaded.tokenizer)
-        if text.utf8.count > 1 << 16 {
-          try StandardOutput.write(text)
-          text = ""
-        }
-      }
+      guard logits.allSatisfy(\.isFinite) else { throw GenerationError.notFinite(position: index) }
+      try output.write(
+        LogitsOutput.Position(
+          position: index, id: ids[index], logits: largest(logits, loaded.tokenizer)),
+        piece: loaded.tokenizer.piece(ids[index]))
     }
     if all {
       try session.append(ids) { try take($0, $1) }
     } else {
       try take(ids.count - 1, try session.append(ids))
     }
-    if json.json {
-      try JSONOutput.write(LogitsReport(ids: ids, positions: positions))
-    } else {
-      try StandardOutput.write(text)
-    }
+    try output.finish()
   }
 
   private func largest(
     _ logits: UnsafeMutableBufferPointer<Float>, _ tokenizer: Tokenizer
-  ) -> [LogitsReport.Logit] {
+  ) -> [LogitsOutput.Logit] {
     var ids = Array(logits.indices)
     if top > 0 {
-      // Ties to the lower id, as greedy decoding chooses; a NaN goes to the end.
+      // Ties to the lower id, as greedy decoding chooses.
       ids.sort { a, b in
         let (x, y) = (logits[a], logits[b])
-        if x.isNaN || y.isNaN { return x.isNaN ? (y.isNaN && a < b) : true }
         return x == y ? a < b : x > y
       }
       ids = Array(ids.prefix(top))
     }
     return ids.map { index in
       let id = Int32(truncatingIfNeeded: index)
-      return LogitsReport.Logit(id: id, logit: logits[index], piece: tokenizer.piece(id))
+      return LogitsOutput.Logit(id: id, logit: logits[index], piece: tokenizer.piece(id))
     }
   }
 }
 
 /// `1,403,407`
-struct TokenList: ExpressibleByArgument {
+struct TokenList {
   var ids: [Int32]
 
-  init?(argument: String) {
+  @Sendable init(parsing argument: String) throws {
     ids = []
     for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let id = Int32(part.trimming(while: { $0 == " " })), id >= 0 else { return nil }
+      guard let id = Int32(part.trimming(while: { $0 == " " })), id >= 0 else {
+        throw ValidationError(
+          "expected ids from 0 to \(Int32.max), separated by commas, found"
+            + " \(part.isEmpty ? "an empty one" : String(part))")
+      }
       ids.append(id)
     }
   }
@@ -120,32 +117,5 @@ struct TokenList: ExpressibleByArgument {
 extension Substring {
   fileprivate func trimming(while isSpace: (Character) -> Bool) -> String {
     String(drop(while: isSpace).reversed().drop(while: isSpace).reversed())
-  }
-}
-
-private struct LogitsReport: Encodable {
-  var ids: [Int32]
-  var positions: [Position]
-
-  struct Position: Encodable {
-    /// Counted from 0; the logits are for the token after it.
-    var position: Int
-    var id: Int32
-    var logits: [Logit]
-
-    func text(_ tokenizer: Tokenizer) -> String {
-      var table = Table([("id", .right), ("logit", .right), ("piece", .left)])
-      for logit in logits {
-        table.append(["\(logit.id)", "\(logit.logit)", "|\(logit.piece)|"])
-      }
-      return "after position \(position), token \(id) |\(tokenizer.piece(id))|\n"
-        + table.rendered()
-    }
-  }
-
-  struct Logit: Encodable {
-    var id: Int32
-    var logit: Float
-    var piece: String
   }
 }

@@ -21,6 +21,8 @@ struct PerplexityCommand: ParsableCommand {
   @OptionGroup var json: JSONOption
 
   func run() throws {
+    UnsafeSignalHandlers.exitOnSignals()
+    UnsafeSignalHandlers.reportFaults(in: [model.model])
     let loaded = try LoadedModel(opening: model.model)
     let text = try TextInput.file(windows.text)
     let plan = windows.windowProtocol(modelContext: loaded.model.architecture.contextLength)

@@ -29,8 +29,8 @@ struct QuantizeCommand: ParsableCommand {
     help: ArgumentHelp(
       "Model file to write; one of that name is replaced."
         + " (default: beside the input, model.q4, model.q8 or model.f16)", valueName: "file"),
-    completion: .file(), transform: filePath)
-  var output: FilePath?
+    completion: .file(), transform: OutputPath.init(argument:))
+  var output: OutputPath?
 
   @Option(
     name: .long,
@@ -40,10 +40,12 @@ struct QuantizeCommand: ParsableCommand {
   var bits: Precision = .four
 
   @Option(
-    name: .long,
+    name: .long, parsing: .unconditional,
     help: ArgumentHelp(
       "Weights kept in fp16 beside their blocks: auto spends them where they pay, a number is a"
-        + " share of every matrix in percent (0 to 10), 0 is none.", valueName: "auto|percent"))
+        + " share of every matrix in percent (0 to 10), 0 is none. (default: auto)",
+      valueName: "auto|percent"),
+    transform: OutlierArgument.init(parsing:))
   var outliers = OutlierArgument(budget: .automatic)
 
   @Option(
@@ -64,13 +66,16 @@ struct QuantizeCommand: ParsableCommand {
   @OptionGroup var json: JSONOption
 
   func run() throws {
-    let target = output ?? Converter.defaultOutput(for: input, bits: bits.rawValue)
+    // FilePath drops the slash that says that a folder is meant.
+    if let output, output.namesFolder { throw CommandError.outputIsFolder(output.path) }
+    if (try? ModelFile(opening: input)) != nil { throw CommandError.inputIsModel(input) }
+    let target = output?.path ?? Converter.defaultOutput(for: input, bits: bits.rawValue)
     let converter = Converter(
       checkpoint: input, output: target,
       options: QuantizationOptions(
         bits: bits.rawValue, tableBits: tableBits?.rawValue, outliers: outliers.budget,
         tokenizer: tokenizer, threads: threads.threads))
-    Interruption.catchSignal()
+    Interruption.catchSignals()
     let progress = Progress()
     defer { progress.finish() }
     let summary = try convert(with: converter, progress)
@@ -101,7 +106,20 @@ struct QuantizeCommand: ParsableCommand {
     } catch FormatError.isDirectory(let path) {
       // The checkpoint's readers have errors of their own, so this is the output.
       throw CommandError.outputIsFolder(path)
+    } catch FormatError.notRegularFile(let path) {
+      throw CommandError.outputNotRegularFile(path)
     }
+  }
+}
+
+/// Where to write, as it was typed.
+struct OutputPath {
+  var path: FilePath
+  var namesFolder: Bool
+
+  @Sendable init(argument: String) throws {
+    path = try filePath(argument)
+    namesFolder = argument.hasSuffix("/")
   }
 }
 
@@ -113,22 +131,25 @@ enum Precision: Int, ExpressibleByArgument, CaseIterable {
 }
 
 /// `auto` or a percentage.
-struct OutlierArgument: ExpressibleByArgument {
+struct OutlierArgument: CustomStringConvertible {
   var budget: OutlierBudget
 
   init(budget: OutlierBudget) { self.budget = budget }
 
-  init?(argument: String) {
+  /// - Throws: `ValidationError`, which says what was expected.
+  @Sendable init(parsing argument: String) throws {
     if argument == "auto" {
       budget = .automatic
     } else if let share = Double(argument), (0...10).contains(share) {
       budget = .percent(share)
     } else {
-      return nil
+      throw ValidationError(
+        "expected auto or a number from 0 to 10 (percent, without the sign), found"
+          + " \(shown(argument))")
     }
   }
 
-  var defaultValueDescription: String { budget.description }
+  var description: String { budget.description }
 }
 
 /// What a conversion did.

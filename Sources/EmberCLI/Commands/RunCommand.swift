@@ -28,13 +28,15 @@ struct RunCommand: ParsableCommand {
   var prompt: String?
 
   @Option(
-    name: .long, help: ArgumentHelp("File with the text to continue.", valueName: "file"),
+    name: .long,
+    help: ArgumentHelp("File with the text to continue; - is standard input.", valueName: "file"),
     completion: .file(), transform: filePath)
   var promptFile: FilePath?
 
   @Option(
-    name: [.customShort("n"), .long],
-    help: ArgumentHelp("Most tokens to generate, 0 or more.", valueName: "count"))
+    name: [.customShort("n"), .long], parsing: .unconditional,
+    help: ArgumentHelp("Most tokens to generate, 0 or more. (default: 256)", valueName: "count"),
+    transform: wholeNumber)
   var maxTokens = 256
 
   @OptionGroup(title: "Sampling") var sampling: SamplingOptionGroup
@@ -45,10 +47,10 @@ struct RunCommand: ParsableCommand {
   var stop: [String] = []
 
   @Option(
-    name: .long,
+    name: .long, parsing: .unconditional,
     help: ArgumentHelp(
       "Positions to make room for, in tokens, prompt included. (default: the model's own)",
-      valueName: "tokens"))
+      valueName: "tokens"), transform: wholeNumber)
   var context: Int?
 
   @Flag(name: .long, help: "Print the prompt before its continuation.")
@@ -72,6 +74,7 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
+    UnsafeSignalHandlers.reportFaults(in: [model.model])
     // The model first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
     let session = try InferenceSession(
@@ -83,14 +86,21 @@ struct RunCommand: ParsableCommand {
       maximumTokens: maxTokens, sampling: sampling.options,
       seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
       stopsAtEndOfSequence: !ignoreEnd)
-    Interruption.catchSignal()
+    Interruption.catchSignals()
     let streams = !json.json
     if streams, echo { try StandardOutput.write(prompt) }
-    let result = try generator.generate(
-      prompt: prompt, options: options, isCancelled: { Interruption.hasHappened },
-      emit: { piece in
-        if streams { try StandardOutput.write(piece) }
-      })
+    let result: TextGenerator.Result
+    do {
+      result = try generator.generate(
+        prompt: prompt, options: options, isCancelled: { Interruption.hasHappened },
+        emit: { piece in
+          if streams { try StandardOutput.write(piece) }
+        })
+    } catch GenerationError.promptTooLong(let tokens, let length)
+      where length >= loaded.model.architecture.contextLength
+    {
+      throw CommandError.promptTooLongForModel(tokens: tokens, context: length)
+    }
     let report = RunReport(
       text: (echo ? prompt : "") + result.text, result: result, model: loaded.model,
       session: session, peakMemory: PeakMemory.bytes)
@@ -105,7 +115,7 @@ struct RunCommand: ParsableCommand {
 
   private func promptText() throws -> String {
     if let prompt { return prompt }
-    let text = try promptFile.map(TextInput.file) ?? TextInput.standardInput()
+    let text = try promptFile.map(TextInput.fileOrStandardInput) ?? TextInput.standardInput()
     return text.droppingFinalNewline()
   }
 }
@@ -118,12 +128,12 @@ private struct RunReport: Encodable {
   var seed: UInt64
   var stopReason: TextGenerator.StopReason
   var promptTokens: Int
-  var promptTokensPerSecond: Double
+  var promptTokensPerSecond: Nullable<Double>
   var generatedTokens: Int
   /// Of the tokens after the first, which comes from the prompt.
-  var tokensPerSecond: Double
+  var tokensPerSecond: Nullable<Double>
   var weightBytesPerToken: Int
-  var weightBytesPerSecond: Double
+  var weightBytesPerSecond: Nullable<Double>
   var threads: Int
   var contextLength: Int
   var peakMemoryBytes: Int
@@ -136,15 +146,18 @@ private struct RunReport: Encodable {
     peakMemory: Int
   ) {
     self.text = text
+    // Of no time, or of no tokens, there is no speed.
+    func known(_ speed: Double) -> Double? { speed > 0 && speed.isFinite ? speed : nil }
     ids = result.ids
     seed = result.seed
     stopReason = result.stopReason
     promptTokens = result.promptTokens
-    promptTokensPerSecond = result.promptTokensPerSecond
+    promptTokensPerSecond = Nullable(known(result.promptTokensPerSecond))
     generatedTokens = result.generatedTokens
-    tokensPerSecond = result.decodeTokensPerSecond
+    let speed = known(result.decodeTokensPerSecond)
+    tokensPerSecond = Nullable(speed)
     weightBytesPerToken = model.weightBytesPerToken
-    weightBytesPerSecond = result.decodeTokensPerSecond * Double(model.weightBytesPerToken)
+    weightBytesPerSecond = Nullable(speed.map { $0 * Double(model.weightBytesPerToken) })
     threads = session.threadCount
     contextLength = session.contextLength
     peakMemoryBytes = peakMemory
@@ -154,13 +167,16 @@ private struct RunReport: Encodable {
   }
 
   var statistics: String {
-    Listing.rendered([
+    func words(_ speed: Nullable<Double>, _ decimals: Int, scale: Double = 1) -> String {
+      speed.value.map { Format.fixed($0 * scale, decimals) } ?? "–"
+    }
+    return Listing.rendered([
       ("seed", "\(seed)"),
-      ("prompt", "\(promptTokens) tokens, \(Format.fixed(promptTokensPerSecond, 1)) tokens/s"),
+      ("prompt", "\(promptTokens) tokens, \(words(promptTokensPerSecond, 1)) tokens/s"),
       (
         "decode",
-        "\(generatedTokens) tokens, \(Format.fixed(tokensPerSecond, 1)) tokens/s,"
-          + " \(Format.fixed(weightBytesPerSecond / 1e9, 2)) GB/s of weights"
+        "\(generatedTokens) tokens, \(words(tokensPerSecond, 1)) tokens/s,"
+          + " \(words(weightBytesPerSecond, 2, scale: 1e-9)) GB/s of weights"
           + " on \(threads) thread\(threads == 1 ? "" : "s")"
       ),
       ("stopped", stopReason.words(contextLength: contextLength)),

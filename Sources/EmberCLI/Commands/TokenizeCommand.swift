@@ -38,8 +38,9 @@ struct TokenizeCommand: ParsableCommand {
   }
 
   func run() throws {
+    UnsafeSignalHandlers.reportFaults(in: [model.model])
     let loaded = try LoadedModel(opening: model.model)
-    let text = try text ?? file.map(TextInput.file) ?? TextInput.standardInput()
+    let text = try text ?? file.map(TextInput.fileOrStandardInput) ?? TextInput.standardInput()
     let ids = loaded.tokenizer.encode(text)
     if json.json {
       try JSONOutput.write(

@@ -20,6 +20,8 @@ struct VerifyCommand: ParsableCommand {
   @OptionGroup var json: JSONOption
 
   func run() throws {
+    UnsafeSignalHandlers.exitOnSignals()
+    UnsafeSignalHandlers.reportFaults(in: [file])
     let clock = ContinuousClock()
     let start = clock.now
     let modelFile = try ModelFile(opening: file)

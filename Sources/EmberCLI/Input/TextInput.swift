@@ -4,8 +4,14 @@ import SystemPackage
 
 /// Text from a file or from standard input, checked to be UTF-8.
 enum TextInput {
-  /// A text is held in memory whole; this is some thousand books.
-  static let byteLimit = 1 << 30
+  /// A text is held in memory whole; this is some hundred books.
+  static let byteLimit = 64 << 20
+
+  /// - Parameter path: `-` is standard input.
+  /// - Throws: `CommandError`
+  static func fileOrStandardInput(_ path: FilePath) throws -> String {
+    try path == "-" ? standardInput() : file(path)
+  }
 
   /// - Throws: `CommandError`
   static func file(_ path: FilePath) throws -> String {
@@ -34,7 +40,11 @@ enum TextInput {
     while true {
       let count: Int
       do {
-        count = try chunk.withUnsafeMutableBytes { try descriptor.read(into: $0) }
+        // One byte more than allowed is enough to know.
+        let wanted = min(chunk.count, byteLimit + 1 - bytes.count)
+        count = try chunk.withUnsafeMutableBytes {
+          try descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<wanted]))
+        }
       } catch Errno.isDirectory {
         throw CommandError.textIsFolder(FilePath(name))
       } catch let error as Errno {
@@ -46,15 +56,16 @@ enum TextInput {
       }
       bytes += chunk[..<count]
     }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      let offset = invalidOffset(bytes)
+    if let offset = invalidOffset(bytes) {
       throw CommandError.textNotUTF8(name: name, offset: offset, byte: bytes[offset])
     }
-    return text
+    return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Where the first sequence begins that is not UTF-8.
-  private static func invalidOffset(_ bytes: [UInt8]) -> Int {
+  /// Where the first sequence begins that is not UTF-8, or nil.
+  static func invalidOffset(_ bytes: [UInt8]) -> Int? {
+    // The library's check is much faster than this walk.
+    if String(validating: bytes, as: UTF8.self) != nil { return nil }
     var parser = Unicode.UTF8.ForwardParser()
     var iterator = bytes.makeIterator()
     var offset = 0

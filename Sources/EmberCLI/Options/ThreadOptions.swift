@@ -3,11 +3,11 @@ import ArgumentParser
 /// How many threads to compute on.
 struct ThreadOptions: ParsableArguments {
   @Option(
-    name: .long,
+    name: .long, parsing: .unconditional,
     help: ArgumentHelp(
       "Threads to compute on, 1 to 1024. The result does not depend on it."
         + " (default: the physical cores that this process may use)",
-      valueName: "count"))
+      valueName: "count"), transform: wholeNumber)
   var threads: Int?
 
   func validate() throws {

@@ -16,25 +16,27 @@ struct WindowOptions: ParsableArguments {
   var preset: Preset = .papers
 
   @Option(
-    name: .long,
+    name: .long, parsing: .unconditional,
     help: ArgumentHelp(
-      "Tokens of a window, 3 or more. (default: the preset's)", valueName: "tokens"))
+      "Tokens of a window, 3 or more. (default: the preset's)", valueName: "tokens"),
+    transform: wholeNumber)
   var context: Int?
 
   @Option(
-    name: .long,
+    name: .long, parsing: .unconditional,
     help: ArgumentHelp(
       "Tokens from one window to the next, 1 to the context. (default: the context)",
-      valueName: "tokens"))
+      valueName: "tokens"), transform: wholeNumber)
   var stride: Int?
 
   @Flag(name: .long, help: "Begin each window with the beginning-of-sequence token.")
   var bos = false
 
   @Option(
-    name: .long,
+    name: .long, parsing: .unconditional,
     help: ArgumentHelp(
-      "Most windows to score, 1 or more. (default: the whole text)", valueName: "count"))
+      "Most windows to score, 1 or more. (default: the whole text)", valueName: "count"),
+    transform: wholeNumber)
   var windows: Int?
 
   enum Preset: String, ExpressibleByArgument, CaseIterable {
@@ -63,13 +65,10 @@ struct WindowOptions: ParsableArguments {
         result.firstScored = context / 2
       }
     }
-    if let stride, stride != result.stride {
-      result.stride = stride
-      result.name = "custom"
-    }
+    if let stride { result.stride = stride }
     result.addsBeginOfSequence = bos
     result.maximumWindows = windows
-    return result
+    return result.namedByParameters
   }
 }
 
