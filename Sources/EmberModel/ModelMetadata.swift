@@ -2,7 +2,7 @@ import Foundation
 
 /// The JSON in a model file's metadata section: what the model is and how it came to be.
 ///
-/// Its keys are specified in `formats/model-file.md`.
+/// Its keys are specified in `formats/metadata.md`.
 public struct ModelMetadata: Codable, Sendable, Equatable {
   public var architecture: Architecture
   public var recipe: Recipe

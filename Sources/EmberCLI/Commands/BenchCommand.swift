@@ -103,7 +103,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
-    Interruption.catchSignal()
+    Interruption.catchSignals()
     do {
       if kernels {
         try print(try measureKernels())
