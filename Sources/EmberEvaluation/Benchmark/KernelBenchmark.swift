@@ -4,7 +4,8 @@ import EmberKernels
 /// Times single kernels, those of every instruction set side by side.
 ///
 /// As for a model, every repetition goes through all measurements in turn and the first is not
-/// counted. A measurement repeats its work until it takes some hundredths of a second.
+/// counted. A measurement repeats its work until it takes some hundredths of a second; one that
+/// takes long by itself, as those of the portable kernels do, is taken in the first round alone.
 package struct KernelBenchmark {
   package let tables: [Kernels]
   package let threads: [Int]
@@ -72,6 +73,7 @@ private struct Entry {
   var seconds: [Double] = []
   /// Runs per measurement.
   private var runs = 1
+  private var isSlow = false
 
   init(work: any KernelWork, lane: Int, table: Kernels) {
     self.work = work
@@ -80,11 +82,13 @@ private struct Entry {
   }
 
   mutating func measure(on team: ThreadTeam, counting: Bool) {
+    if isSlow { return }
     let clock = ContinuousClock()
     let start = clock.now
     for _ in 0..<runs { work.run(team, table) }
     let time = (clock.now - start).seconds / Double(runs)
-    if counting {
+    isSlow = !counting && time > 0.25
+    if counting || isSlow {
       seconds.append(time)
     } else {
       // The first run is slower than the others, so this is rather too few than too many.

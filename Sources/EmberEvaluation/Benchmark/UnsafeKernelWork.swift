@@ -28,7 +28,7 @@ enum KernelWorks {
     for type in [MatrixType.q4, .q8, .f16] {
       works.append(MatrixWork(type, 4096, tokens: 1, perRun: 4, fromCache: false, memory))
       works.append(MatrixWork(type, 2048, tokens: 1, perRun: 1, fromCache: true, memory))
-      works.append(MatrixWork(type, 4096, tokens: 128, perRun: 1, fromCache: false, memory))
+      works.append(MatrixWork(type, 2048, tokens: 128, perRun: 1, fromCache: true, memory))
     }
     works.append(AttentionWork(positions: 4096, memory))
     works.append(NormWork(width: 4096, isRootMeanSquare: true))
