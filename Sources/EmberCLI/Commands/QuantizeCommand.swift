@@ -43,7 +43,7 @@ struct QuantizeCommand: ParsableCommand {
     name: .long, parsing: .unconditional,
     help: ArgumentHelp(
       "Weights kept in fp16 beside their blocks: auto spends them where they pay, a number is a"
-        + " share of every matrix in percent (0 to 10), 0 is none. (default: auto)",
+        + " share of every row in percent (0 to 10; at least one weight), 0 is none. (default: auto)",
       valueName: "auto|percent"),
     transform: OutlierArgument.init(parsing:))
   var outliers = OutlierArgument(budget: .automatic)
