@@ -59,7 +59,7 @@ FOLD(max_of_lanes, __builtin_elementwise_max)
 
 // e^x: x = n·ln 2 + r with |r| ≤ ln 2 / 2, a polynomial of degree 6 in r (Cephes, expf), scaled by
 // 2^n. Relative error below 2e-7 for x in −87 ... 88; 0 below −87.3 (no subnormal results), the
-// largest finite value above 88.7.
+// value at 88.72, which is finite, above that.
 INLINE v16f exp16(v16f x) {
   const v16f low = -87.33654f, high = 88.72f;
   v16i tiny = x < low;

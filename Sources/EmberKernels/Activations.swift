@@ -113,9 +113,6 @@ public final class Activations: @unchecked Sendable {
       values + first * paddedColumns, range.count, paddedColumns, storage)
   }
 
-  /// Blocks of a tile that needed a second set of codes.
-  public func residualBlockCount(tile: Int) -> Int { residualCounts[tile] }
-
   package func tile(_ tile: Int) -> ember_token_tile {
     let range = tokenRange(ofTile: tile)
     let first = range.lowerBound

@@ -46,11 +46,6 @@ enum Format {
     fixed(share * 100, decimals) + " %"
   }
 
-  /// With its sign, also where it is positive.
-  static func signedPercent(_ share: Double, _ decimals: Int = 2) -> String {
-    String(format: "%+.\(decimals)f %%", share * 100)
-  }
-
   /// `1:05` or `2:03:04`
   static func duration(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds < 360_000 else { return "?" }
