@@ -102,6 +102,9 @@ DENSE_PART(dense_q8_part, 1088, 512, unpack_q8, 128)
 DENSE_TILE(dense_q4_tile, dense_q4_part)
 DENSE_TILE(dense_q8_tile, dense_q8_part)
 
+// Eight chains of sums hide the latency of their additions.
+enum { F16_TOKENS = 8 };
+
 #include "kernels_common.h"
 
 const ember_kernels ember_kernels_avx512vnni = EMBER_KERNEL_TABLE;
