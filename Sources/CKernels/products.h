@@ -88,11 +88,13 @@ RESIDUAL(residual_q8, Q8_TILE, 512, dots_q8, Q8_ZERO)
     v16f sums[16];                                                                               \
     size_t g = first, end = first + count;                                                       \
     if (x->tokens == 1) {                                                                        \
-      for (; g + STREAMS <= end; g += STREAMS) {                                                 \
-        ONE(m.data + g * m.group_stride, m.group_stride, STREAMS, x, m.column_tiles, sums);      \
-        for (size_t s = 0; s < STREAMS; s++) NAME##_finish(m, x, y, g + s, 0, sums[s]);          \
+      size_t each = count / STREAMS;                                                             \
+      for (; g < first + each; g++) {                                                            \
+        const uint8_t *w = m.data + g * m.group_stride;                                          \
+        ONE(w, each * m.group_stride, STREAMS, x, m.column_tiles, sums);                         \
+        for (size_t s = 0; s < STREAMS; s++) NAME##_finish(m, x, y, g + s * each, 0, sums[s]);   \
       }                                                                                          \
-      for (; g < end; g++) {                                                                     \
+      for (g = first + STREAMS * each; g < end; g++) {                                           \
         ONE(m.data + g * m.group_stride, 0, 1, x, m.column_tiles, sums);                         \
         NAME##_finish(m, x, y, g, 0, sums[0]);                                                   \
       }                                                                                          \

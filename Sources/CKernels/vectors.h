@@ -88,8 +88,9 @@ INLINE v16f exp16(v16f x) {
 // Bytes of a weight matrix's tiles, 16 rows × 64 columns (formats/model-file.md).
 enum { Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
 
-// Row groups that a single token's product takes at once: as many streams from memory, which one
-// alone cannot fill (on a Zen 3 four read 1.5 times as fast as one, two 1.3 times, eight no faster).
-// Their lines to come are asked for a tile ahead, one with each that is used: in bursts, or some and
-// not others, is slower than not at all.
+// Row groups that a single token's product takes at once, from as many stretches of the matrix: one
+// stream from memory cannot fill the way to it (on a Zen 3 four read 1.5 times as fast as one, two
+// 1.3 times, eight no faster), and long streams are better than many short ones. Their lines to
+// come are asked for a tile ahead, one with each that is used: in bursts, or some and not others,
+// is slower than not at all.
 enum { STREAMS = 4 };
