@@ -11,7 +11,7 @@ struct ThreadStressTests {
   func manyWorkers(threads: Int) {
     let watchdog = Watchdog()
     defer { watchdog.stop() }
-    StepChecks(threads: threads).run(steps: 60)
+    StepChecks(threads: threads).run(steps: 500)
   }
 
   @Test("steps of more and fewer workers in turn")
@@ -57,11 +57,17 @@ struct ThreadStressTests {
   func busy(threads: Int) {
     let watchdog = Watchdog()
     defer { watchdog.stop() }
-    let isOver = Counter()
-    for _ in 0...ProcessInfo.processInfo.activeProcessorCount {
-      Thread { while isOver.isZero {} }.start()
+    let (started, isOver) = (DispatchSemaphore(value: 0), Counter())
+    let spinners = ProcessInfo.processInfo.activeProcessorCount + 1
+    for _ in 0..<spinners {
+      Thread {
+        started.signal()
+        while isOver.isZero {}
+      }.start()
     }
-    StepChecks(threads: threads).run(steps: 40)
+    for _ in 0..<spinners { started.wait() }
+    // Long enough that workers lose their processors in the middle of pieces.
+    StepChecks(threads: threads).run(steps: 500)
     isOver.increment()
   }
 }

@@ -86,8 +86,6 @@ struct RunCommand: ParsableCommand {
     let reading = ReadingProgress(loaded.model)
     defer { reading.finish() }
     let prompt = try promptText()
-    let prompted = clock.now
-    var untilFirstToken: Duration?
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session)
     let options = TextGenerator.Options(
@@ -102,10 +100,7 @@ struct RunCommand: ParsableCommand {
       result = try generator.generate(
         prompt: prompt, options: options, isCancelled: { Interruption.hasHappened },
         emit: { piece in
-          if untilFirstToken == nil {
-            reading.finish()
-            untilFirstToken = loading + (clock.now - prompted)
-          }
+          reading.finish()
           if streams { try StandardOutput.write(piece) }
         })
     } catch GenerationError.promptTooLong(let tokens, let length)
@@ -117,7 +112,9 @@ struct RunCommand: ParsableCommand {
       text: (echo ? prompt : "") + result.text, result: result, model: loaded.model,
       session: session, peakMemory: PeakMemory.bytes)
     report.loadSeconds = loading / .seconds(1)
-    report.firstTokenSeconds = Nullable(untilFirstToken.map { $0 / .seconds(1) })
+    if result.generatedTokens > 0 {
+      report.firstTokenSeconds = Nullable(report.loadSeconds + result.promptSeconds)
+    }
     reading.finish()
     if streams {
       if !report.text.hasSuffix("\n") { try StandardOutput.write("\n") }
@@ -143,7 +140,7 @@ private struct RunReport: Encodable {
   var seed: UInt64
   /// Opening and checking the file and making room for the context.
   var loadSeconds = 0.0
-  /// From opening the file to the first text, less the time for which a prompt was waited for.
+  /// That and computing the prompt.
   var firstTokenSeconds = Nullable<Double>(nil)
   var stopReason: TextGenerator.StopReason
   var promptTokens: Int
