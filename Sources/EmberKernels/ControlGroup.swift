@@ -39,9 +39,13 @@
         if let quota, let period, quota > 0, period > 0 { quotas.append(quota / period) }
       }
       func note(limit: Int?, used: Int?, _ statistics: String, _ field: String) {
-        guard let limit, let used else { return }
+        // Beyond any machine: version 1 says "no limit" with the largest number of pages. It also
+        // keeps the sum below from overflowing, as the system's counts are capped likewise.
+        let largest = 1 << 60
+        guard let limit, let used, (0..<largest).contains(limit) else { return }
         let reclaimable = Self.field(field, in: contents(statistics) ?? "") ?? 0
-        memory.append(max(0, limit.subtractingReportingOverflow(used).partialValue + reclaimable))
+        memory.append(
+          max(0, limit - min(max(0, used), largest) + min(max(0, reclaimable), largest)))
       }
       for (controllers, path) in Self.paths(in: contents("/proc/self/cgroup") ?? "") {
         if controllers.isEmpty {
@@ -62,7 +66,6 @@
         }
         if controllers.contains("memory") {
           for folder in Self.folders(["memory"], path) {
-            // Without a limit this is the largest number of pages, which is no limit either.
             note(
               limit: number(folder + "/memory.limit_in_bytes"),
               used: number(folder + "/memory.usage_in_bytes"), folder + "/memory.stat",

@@ -77,6 +77,24 @@
       #expect(group.availableMemory == 600)
     }
 
+    @Test("no limit of memory is none, however much of it is cache", arguments: [0, 900, Int.max])
+    func unlimitedMemory(used: Int) {
+      // The counts are not taken at one moment: the cache may exceed what is in use.
+      let files = [
+        "/proc/self/cgroup": "4:memory:/\n",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes": "\(used)\n",
+        "/sys/fs/cgroup/memory/memory.stat": "total_cache \(Int.max)\n",
+      ]
+      for limit in ["9223372036854771712", "9223372036854775807", "-1", "1e30"] {
+        let group = group(
+          files.merging(["/sys/fs/cgroup/memory/memory.limit_in_bytes": limit]) { $1 })
+        #expect(group.availableMemory == nil)
+      }
+      let limited = group(
+        files.merging(["/sys/fs/cgroup/memory/memory.limit_in_bytes": "5000"]) { $1 })
+      #expect((limited.availableMemory ?? -1) >= 0)
+    }
+
     @Test(
       "what cannot be understood is no limit",
       arguments: ["", "max", "max 100000", "100000", "a b", "0 0", "-1 100000", "1 2 3", "nan 1"])
