@@ -33,7 +33,9 @@
       func numbers(_ path: String) -> [Double] {
         (contents(path) ?? "").split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
       }
-      func number(_ path: String) -> Int? { numbers(path).first.flatMap { Int(exactly: $0) } }
+      func number(_ path: String) -> Int? {
+        (contents(path) ?? "").split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) }
+      }
       /// Takes note of quota / period; a quota of -1 or "max" is none.
       func note(_ quota: Double?, _ period: Double?) {
         if let quota, let period, quota > 0, period > 0 { quotas.append(quota / period) }
