@@ -32,8 +32,8 @@ public final class InferenceSession {
 
   /// Weights that a step must read before a second thread pays, in bytes. Measured on two cores
   /// of a Zen 3 server in q4, decoding at two threads against one: 0.62 of its speed at 0.17 MB of
-  /// weights, 0.98 at 2.5 MB, 0.97 at 3.8 MB, 1.05 at 7.7 MB, 1.36 at 18 MB; the step's meetings,
-  /// ten per layer, and waking the threads cost as much as computing for about 0.2 ms.
+  /// weights, 0.98 at 2.5 MB, 0.97 at 3.8 MB, 1.05 at 7.7 MB, 1.36 at 18 MB. From 2.5 to
+  /// 7.7 MB the difference is within the spread, so the threshold lies in the middle of a flat part.
   package static let bytesWorthThreads = 6_000_000
 
   /// - Parameters:
@@ -152,7 +152,7 @@ public final class InferenceSession {
     return pass
   }
 
-  /// A token among others takes about half as long as one alone, whose weights come from memory.
+  /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).
   private func workers(tokens: Int) -> Int {
     let work = model.weights.bytesPerToken / 2 * (tokens + 1)
     return choosesThreads && work < Self.bytesWorthThreads ? 1 : threadCount
