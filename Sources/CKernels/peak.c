@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "ckernels.h"
-#include "ember_peak.h"
 
 // Every loop has as many independent chains of additions as hide the latency of its instructions
 // (at most 6 cycles, at most two a cycle) and leave registers for two operands. OPAQUE makes the
