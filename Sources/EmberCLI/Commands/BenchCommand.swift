@@ -126,8 +126,8 @@ struct BenchCommand: ParsableCommand {
   private func open(_ path: FilePath) throws -> (LoadTimes?, Model) {
     try LoadTimes.measure(
       rounds: repetitions, threads: threads?.counts.max(),
-      isCancelled: { Interruption.hasHappened }
-    ) { try LoadedModel(opening: path).model }
+      isCancelled: { Interruption.hasHappened },
+      open: { try LoadedModel(opening: path).model })
   }
 
   private func measure(_ model: Model, _ load: LoadTimes?) throws -> ModelBenchmarkReport {

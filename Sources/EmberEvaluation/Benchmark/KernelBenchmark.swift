@@ -93,7 +93,7 @@ private struct Entry {
     let start = clock.now
     for _ in 0..<runs { work.run(team, table) }
     let time = (clock.now - start).seconds / Double(runs)
-    isSlow = !counting && time > 0.25
+    isSlow = !counting && time > 0.02
     if counting || isSlow {
       seconds.append(time)
     } else {

@@ -45,13 +45,15 @@ package struct MachinePeaks: Sendable {
 
   /// The loops of each instruction set, in words.
   static func instructions(_ peaks: [MachinePeaks]) -> String {
-    var lines: [String] = []
+    var loops: [(kernels: [String], words: String)] = []
     for peak in peaks {
-      let line =
-        "\(peak.kernels): int8 by \(peak.int8Instructions); f32 by \(peak.f32Instructions)."
-      if !lines.contains(line) { lines.append(line) }
+      let words = "int8 by \(peak.int8Instructions); f32 by \(peak.f32Instructions)."
+      let index = loops.firstIndex { $0.words == words } ?? loops.count
+      if index == loops.count { loops.append(([], words)) }
+      if !loops[index].kernels.contains(peak.kernels) { loops[index].kernels.append(peak.kernels) }
     }
-    return "Peaks of the arithmetic, " + lines.joined(separator: " ")
+    return "Peaks of the arithmetic: "
+      + loops.map { "\($0.kernels.joined(separator: ", ")) \($0.words)" }.joined(separator: " ")
   }
 }
 

@@ -89,7 +89,8 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
         (0..<count).map {
           // In bounds: count matrices of this size fit.
           Matrix(
-            type: type, rows: rows, columns: columns, outlierSteps: 0, data: base + $0 * matrixBytes)
+            type: type, rows: rows, columns: columns, outlierSteps: 0, data: base + $0 * matrixBytes
+          )
         }
       } ?? []
     inputs = Activations(tokens: tokens, columns: columns)
