@@ -14,7 +14,9 @@ import Dispatch
 /// wait until all *pieces* are done; nothing waits for a worker to arrive. So a step also finishes
 /// where Dispatch runs the workers one after another: on one core, on a busy machine, with more
 /// workers than cores. A wait spins briefly and then sleeps in the kernel, so an idle model uses
-/// no processor. Which worker does a piece never changes what is computed.
+/// no processor. Which worker does a piece never changes what is computed. One worker allocates
+/// nothing; several, what Dispatch itself does per region: 2 + `threadCount` blocks of at most 64
+/// bytes.
 public final class ThreadTeam: @unchecked Sendable {
   // Sendable because a step touches the phases only through atomic operations.
 
