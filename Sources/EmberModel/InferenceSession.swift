@@ -29,6 +29,7 @@ public final class InferenceSession {
   private let scratch: Scratch
   private let team: ThreadTeam
   private let choosesThreads: Bool
+  private let bytesPerToken: Int
 
   /// Weights that a step must read before a second thread pays, in bytes. Measured on two cores
   /// of a Zen 3 server in q4, decoding at two threads against one: 0.62 of its speed at 0.17 MB of
@@ -55,6 +56,7 @@ public final class InferenceSession {
     self.contextLength = length
     self.threadCount = max(1, threads ?? ThreadCount.recommended)
     choosesThreads = threads == nil
+    bytesPerToken = model.weights.bytesPerToken
     self.chunkLength = max(1, min(chunkLength, length))
     self.kernels = kernels
     let scratchBytes = Scratch.byteCount(architecture: architecture, capacity: self.chunkLength)
@@ -154,7 +156,7 @@ public final class InferenceSession {
 
   /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).
   private func workers(tokens: Int) -> Int {
-    let work = model.weights.bytesPerToken / 2 * (tokens + 1)
+    let work = bytesPerToken / 2 * (tokens + 1)
     return choosesThreads && work < Self.bytesWorthThreads ? 1 : threadCount
   }
 
