@@ -1,0 +1,167 @@
+"""The measurements: all settings in turn, each in a fresh process, round after round."""
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from peerslib.cache import say
+from peerslib.processes import Measured, ember_command, llama_command, measured
+from peerslib.settings import EmberSetting, Llama2cSetting, LlamaSetting, Setting
+
+DEPTH = 16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured."""
+
+    threads: list[int]
+    tests: set[str]
+    prompts: list[int]
+    generate: int
+    rounds: int
+    prompt_every: int
+    minutes: float
+    prefix: list[str]
+
+    @property
+    def positions(self) -> int:
+        return max([DEPTH + self.generate, *self.prompts])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One number. `test` is decode or prompt (tokens/s), start (s), peak or bandwidth (bytes, /s)."""
+
+    program: str
+    label: str
+    test: str
+    threads: int
+    tokens: int
+    value: float
+    round: int
+    busy: int
+
+
+@dataclass
+class Measurements:
+    """All samples; and by setting the bytes of its file, and of the weights that a token reads."""
+
+    samples: list[Sample] = field(default_factory=list)
+    file_bytes: dict[str, int] = field(default_factory=dict)
+    weight_bytes: dict[str, int] = field(default_factory=dict)
+    rounds: dict[int, int] = field(default_factory=dict)
+
+    def values(self, label: str, test: str, threads: int, tokens: int = 0,
+               busy: int = 0) -> list[float]:
+        return [
+            sample.value for sample in self.samples
+            if (sample.label, sample.test, sample.threads, sample.tokens, sample.busy)
+            == (label, test, threads, tokens, busy)]
+
+    def raw(self) -> list[dict[str, Any]]:
+        return [asdict(sample) for sample in self.samples]
+
+
+class Runner:
+    """Measures settings, and collects samples."""
+
+    def __init__(self, ember_program: Path, files: dict[Setting, Path], plan: Plan) -> None:
+        self.ember_program = ember_program
+        self.files = files
+        self.plan = plan
+        self.result = Measurements()
+
+    def run(self, settings: list[Setting], busy: int = 0) -> None:
+        """Rounds until all are done or the next would end after the plan's minutes."""
+        start, longest = time.monotonic(), 0.0
+        for index in range(self.plan.rounds):
+            begin = time.monotonic()
+            if index and begin - start + longest > 60 * self.plan.minutes:
+                say(f"stopping after {index} rounds: the next would take too long")
+                break
+            # Every other round backwards, so that what drifts within a round evens out.
+            for setting in settings if index % 2 == 0 else settings[::-1]:
+                note = f", {busy} busy programs" if busy else ""
+                say(f"round {index + 1} of {self.plan.rounds}{note}: {setting.label}")
+                self._measure(setting, index, busy)
+            self.result.rounds[busy] = index + 1
+            longest = max(longest, time.monotonic() - begin)
+
+    def _measure(self, setting: Setting, index: int, busy: int) -> None:
+        prompts = self.plan.prompts if index % self.plan.prompt_every == 0 and not busy else []
+        if isinstance(setting, EmberSetting):
+            self._ember(setting, prompts, index, busy)
+        elif isinstance(setting, LlamaSetting):
+            self._llama(setting, prompts, index, busy)
+        else:
+            self._llama2c(setting, index, busy)
+
+    def _process(self, setting: Setting, command: list[str], busy: int) -> Measured:
+        return measured(command, self.files[setting], busy, self.plan.prefix)
+
+    def _add(self, setting: Setting, test: str, threads: int, tokens: int, value: float,
+             index: int, busy: int) -> None:
+        program = {EmberSetting: "Ember", LlamaSetting: "llama.cpp"}.get(
+            type(setting), "llama2.c")
+        self.result.samples.append(
+            Sample(program, setting.label, test, threads, tokens, value, index, busy))
+
+    def _ember(self, setting: EmberSetting, prompts: list[int], index: int, busy: int) -> None:
+        path = str(self.files[setting])
+        if "load" in self.plan.tests and not busy:
+            # From the start of the process to its end: the file is opened, one token computed.
+            command = ember_command(
+                self.ember_program, "logits", path, "--tokens", "5", "--top", "1")
+            self._add(setting, "start", 0, 0, self._process(setting, command, busy).seconds,
+                      index, busy)
+        command = ember_command(
+            self.ember_program, "bench", path, "--repetitions", "1",
+            "--threads", ",".join(map(str, self.plan.threads)),
+            "--prompt-tokens", ",".join(map(str, prompts)) or "0",
+            "--generate", str(self.plan.generate if "decode" in self.plan.tests else 0),
+            "--depth", str(DEPTH), "--context", str(self.plan.positions))
+        report = self._process(setting, command, busy).json
+        self.result.file_bytes[setting.label] = report["file_bytes"]
+        self.result.weight_bytes[setting.label] = report["weight_bytes_per_token"]
+        for entry in report["results"]:
+            self._add(setting, entry["test"], entry["threads"], entry["tokens"],
+                      entry["tokens_per_second"], index, busy)
+        bandwidth = {
+            entry["threads"]: entry["read_bandwidth_bytes_per_second"]
+            for entry in report["results"]}
+        for threads, value in bandwidth.items():
+            self._add(setting, "bandwidth", threads, 0, value, index, busy)
+        if prompts or not self.plan.prompts:
+            self._add(setting, "peak", 0, 0, report["peak_memory_bytes"], index, busy)
+
+    def _llama(self, setting: LlamaSetting, prompts: list[int], index: int, busy: int) -> None:
+        command = llama_command({
+            "do": "measure", "file": str(self.files[setting]), "repack": setting.repack,
+            "threads": self.plan.threads, "prompts": prompts, "depth": DEPTH,
+            "generate": self.plan.generate if "decode" in self.plan.tests else 0,
+            "context": self.plan.positions, "limit": 20.0})
+        reply = self._process(setting, command, busy).json
+        for entry in reply["results"]:
+            self._add(setting, entry["test"], entry["threads"], entry["tokens"],
+                      entry["tokens_per_second"], index, busy)
+        if "load" in self.plan.tests and not busy:
+            self._add(setting, "start", 0, 0, reply["first_token_seconds"], index, busy)
+        if prompts or not self.plan.prompts:
+            self._add(setting, "peak", 0, 0, reply["peak_memory_bytes"], index, busy)
+
+    def _llama2c(self, setting: Llama2cSetting, index: int, busy: int) -> None:
+        """llama2.c prints its speed behind the first token, over a text of 256 tokens."""
+        file = self.files[setting]
+        for threads in self.plan.threads:
+            result = self._process(setting, [
+                "env", f"OMP_NUM_THREADS={threads}", setting.program, str(file),
+                "-z", str(file.with_name("tokenizer.bin")),
+                "-t", "1", "-p", "1", "-s", str(index + 1), "-n", "256"], busy)
+            found = re.search(r"achieved tok/s: ([0-9.]+)", result.errors)
+            if found:
+                self._add(setting, "decode", threads, self.plan.generate, float(found[1]),
+                          index, busy)
