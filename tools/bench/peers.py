@@ -6,13 +6,13 @@ they compute the same function of them; then they take turns, A B A B, each time
 
   decode   64 tokens, one after another, behind 16
   prompt   128 and 512 tokens at once, in every other round
-  load     from opening the file, which is in memory, to the first token's logits; and peak memory
+  load     from opening the file, in the system's cache, to the first token's logits; peak memory
   busy     decoding at 4 bits while other programs use the cores
 
 llama.cpp runs as its own llama-bench does: its defaults, warmed up, logits of the last token only,
-each format with its load-time repacking on and off. Its start and memory are counted without
-Python's; Ember's start is its whole process, from its beginning to its end. Peak memory counts
-mapped pages of the file. The read bandwidth is what `ember bench` measures in the same processes.
+each format with its load-time repacking on and off; its memory is counted without Python's. Peak
+memory counts mapped pages of the file. The read bandwidth and the int8 peak are what `ember bench`
+measures between its tests.
 """
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def main() -> None:
     ember_full, llama_full = (reference[setting] for setting in whole)
     cache.say("comparing logits at F16")
     vocabulary = ember(args.ember, "inspect", str(ember_full))["vocabulary_size"]
-    agreed = agreement.compare(args.ember, ember_full, llama_full, vocabulary)
+    agreed = agreement.compare(args.ember, ember_full, llama_full, vocabulary, subject.context)
     cache.say(f"logits agree within {agreed.largest_difference:.2g} standard deviations")
 
     plan = make_plan(args, subject.context)

@@ -171,18 +171,20 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def logits(request: dict[str, Any]) -> dict[str, Any]:
-    """The logits after each prefix of the tokens, one token at a time."""
+    """The logits behind the last token, the tokens given one by one and all at once."""
     llama = Llama(request, 1)
+    tokens = (ctypes.c_int32 * len(request["tokens"]))(*request["tokens"])
+
+    def last() -> list[float]:
+        return llama.api.llama_get_logits_ith(llama.context, -1)[:llama.vocabulary]
+
     llama.clear()
-    rows = []
-    for token in request["tokens"]:
+    for token in tokens:
         llama.decode((ctypes.c_int32 * 1)(token))
-        values = llama.api.llama_get_logits_ith(llama.context, -1)
-        rows.append(values[:llama.vocabulary])
+    one_by_one = last()
     llama.clear()
-    llama.decode((ctypes.c_int32 * len(request["tokens"]))(*request["tokens"]))
-    values = llama.api.llama_get_logits_ith(llama.context, -1)
-    return {"one_by_one": rows, "at_once": values[:llama.vocabulary]}
+    llama.decode(tokens)
+    return {"one_by_one": one_by_one, "at_once": last()}
 
 
 def quantize(request: dict[str, Any]) -> dict[str, Any]:

@@ -43,28 +43,30 @@ class Report:
         yield "- Versions: " + "; ".join(
             f"{name} {version}" for name, version in self.versions.items())
         for threads in self.plan.threads:
-            values = self._bandwidths(threads, 0)
-            if values:
-                yield (f"- Read bandwidth at {_threads(threads)}, measured between the tests:"
-                       f" {_spread(values, 1e9)} GB/s")
-        yield (f"- Both compute the same function: at F16, {self.agreement.positions} positions,"
+            values = self._machine("bandwidth", threads)
+            peaks = self._machine("int8 peak", threads)
+            if values and peaks:
+                yield (f"- At {_threads(threads)}, measured between the tests: read bandwidth"
+                       f" {_spread(values, 1e9)} GB/s, int8 peak {_spread(peaks, 1e9)} GOPS")
+        top = "the same top token" if self.agreement.same_top_token else "a near tie for the top"
+        yield (f"- Both compute the same function: at F16, behind {self.agreement.tokens} tokens,"
                f" logits within {self.agreement.largest_difference:.2g} of their standard"
-               f" deviation, {self.agreement.same_top_tokens} with the same top token")
+               f" deviation, {top}")
         prompt_rounds = -(-self.measured.rounds.get(0, 0) // self.plan.prompt_every)
         yield (f"- Medians (smallest–largest) of {self.measured.rounds.get(0, 0)} rounds,"
                f" {prompt_rounds} with prompts; the programs take turns, each time in a fresh"
                " process")
 
-    def _bandwidths(self, threads: int, busy: int) -> list[float]:
+    def _machine(self, test: str, threads: int) -> list[float]:
         return [
             sample.value for sample in self.measured.samples
-            if (sample.test, sample.threads, sample.busy) == ("bandwidth", threads, busy)]
+            if (sample.test, sample.threads, sample.busy) == (test, threads, 0)]
 
     def _speeds(self) -> str:
         plan = self.plan
         header = ["", "file, MB", "threads", f"decode {plan.generate}, tokens/s", "GB/s",
                   "of bandwidth"]
-        header += [f"prompt {length}, tokens/s" for length in plan.prompts]
+        header += [f"prompt {length}, tokens/s, of int8 peak" for length in plan.prompts]
         header += ["start to first token, s", "peak memory, MB", "of file"]
         rows = []
         for setting in self.settings:
@@ -83,7 +85,7 @@ class Report:
             if label in measured.weight_bytes:
                 bytes_per_second = statistics.median(decode) * measured.weight_bytes[label]
                 rate = f"{bytes_per_second / 1e9:.1f}"
-                bandwidths = self._bandwidths(threads, 0)
+                bandwidths = self._machine("bandwidth", threads)
                 if bandwidths:
                     share = f"{100 * bytes_per_second / statistics.median(bandwidths):.0f} %"
         row = [_name(setting) if first else "",
@@ -91,7 +93,12 @@ class Report:
                rate, share]
         for length in plan.prompts:
             values = measured.values(label, "prompt", threads, length)
-            row.append(_spread(values) if values else MISSING)
+            cell = _spread(values) if values else MISSING
+            peaks = self._machine("int8 peak", threads)
+            if values and peaks and setting.bits < 16 and length in measured.operations:
+                used = statistics.median(values) * measured.operations[length]
+                cell += f", {100 * used / statistics.median(peaks):.0f} %"
+            row.append(cell)
         start = measured.values(label, "start", 0)
         peak = measured.values(label, "peak", 0)
         row.append((_spread(start) if start else MISSING) if first else "")

@@ -34,7 +34,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Sample:
-    """One number. `test` is decode or prompt (tokens/s), start (s), peak or bandwidth (bytes, /s)."""
+    """One number.
+
+    `test` is decode or prompt (tokens/s), start (s), or peak (bytes); of the machine it is bandwidth
+    (bytes/s) or int8 peak (operations/s).
+    """
 
     program: str
     label: str
@@ -48,11 +52,14 @@ class Sample:
 
 @dataclass
 class Measurements:
-    """All samples; and by setting the bytes of its file, and of the weights that a token reads."""
+    """All samples; by setting the bytes of its file, and of the weights that a token reads; by length
+    of the prompt the operations with weights per token; the rounds with and without busy programs.
+    """
 
     samples: list[Sample] = field(default_factory=list)
     file_bytes: dict[str, int] = field(default_factory=dict)
     weight_bytes: dict[str, int] = field(default_factory=dict)
+    operations: dict[int, float] = field(default_factory=dict)
     rounds: dict[int, int] = field(default_factory=dict)
 
     def values(self, label: str, test: str, threads: int, tokens: int = 0,
@@ -112,12 +119,6 @@ class Runner:
 
     def _ember(self, setting: EmberSetting, prompts: list[int], index: int, busy: int) -> None:
         path = str(self.files[setting])
-        if "load" in self.plan.tests and not busy:
-            # From the start of the process to its end: the file is opened, one token computed.
-            command = ember_command(
-                self.ember_program, "logits", path, "--tokens", "5", "--top", "1")
-            self._add(setting, "start", 0, 0, self._process(setting, command, busy).seconds,
-                      index, busy)
         command = ember_command(
             self.ember_program, "bench", path, "--repetitions", "1",
             "--threads", ",".join(map(str, self.plan.threads)),
@@ -127,14 +128,18 @@ class Runner:
         report = self._process(setting, command, busy).json
         self.result.file_bytes[setting.label] = report["file_bytes"]
         self.result.weight_bytes[setting.label] = report["weight_bytes_per_token"]
+        machine: dict[tuple[str, int], float] = {}
         for entry in report["results"]:
-            self._add(setting, entry["test"], entry["threads"], entry["tokens"],
-                      entry["tokens_per_second"], index, busy)
-        bandwidth = {
-            entry["threads"]: entry["read_bandwidth_bytes_per_second"]
-            for entry in report["results"]}
-        for threads, value in bandwidth.items():
-            self._add(setting, "bandwidth", threads, 0, value, index, busy)
+            threads, speed = entry["threads"], entry["tokens_per_second"]
+            self._add(setting, entry["test"], threads, entry["tokens"], speed, index, busy)
+            machine["bandwidth", threads] = entry["read_bandwidth_bytes_per_second"]
+            machine["int8 peak", threads] = entry["int8_peak_operations_per_second"]
+            if entry["operations_per_second"]:
+                self.result.operations[entry["tokens"]] = entry["operations_per_second"] / speed
+        for (test, threads), value in machine.items():
+            self._add(setting, test, threads, 0, value, index, busy)
+        if "load" in self.plan.tests and not busy:
+            self._add(setting, "start", 0, 0, report["initial_first_token_seconds"], index, busy)
         if prompts or not self.plan.prompts:
             self._add(setting, "peak", 0, 0, report["peak_memory_bytes"], index, busy)
 
