@@ -22,6 +22,7 @@ import importlib.metadata
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from peerslib import agreement, cache, machine
@@ -29,13 +30,20 @@ from peerslib.processes import ember, llama, run
 from peerslib.report import Report
 from peerslib.rounds import DEPTH, Plan, Runner
 from peerslib.settings import (
-    GROUPS, EmberSetting, Llama2cSetting, LlamaSetting, Setting, ember_settings, in_turn,
-    llama_settings)
+    GROUPS,
+    EmberSetting,
+    Llama2cSetting,
+    LlamaSetting,
+    Setting,
+    ember_settings,
+    in_turn,
+    llama_settings,
+)
 
 TESTS = ("decode", "prompt", "load", "busy")
 
 
-def names(known: tuple[str, ...]) -> object:
+def names(known: tuple[str, ...]) -> Callable[[str], list[str]]:
     """A parser of lists such as decode,prompt."""
 
     def parse(text: str) -> list[str]:
@@ -90,6 +98,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--runq", type=Path, metavar="PROGRAM", help="llama2.c's runq, for int8")
     parser.add_argument("--prefix", default="", metavar="COMMAND",
                         help="put before each measured process, such as 'taskset -c 0,1'")
+    parser.add_argument("--reuse", action="store_true",
+                        help="take Ember files that are there, whichever build wrote them")
     parser.add_argument("--quick", action="store_true",
                         help="two rounds, prompts of 128 tokens, no f16 unless --only says so")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples")
@@ -120,7 +130,7 @@ def make_plan(args: argparse.Namespace, context: int) -> Plan:
 def make_files(args: argparse.Namespace, subject: cache.Subject, settings: list[Setting],
                llama_version: str) -> dict[Setting, Path]:
     """The file of each setting."""
-    origin = cache.ember_origin(args.ember)
+    origin = None if args.reuse else cache.ember_origin(args.ember)
     cores = machine.physical_cores()
     files: dict[Setting, Path] = {}
     for setting in settings:
@@ -150,7 +160,7 @@ def main() -> None:
     settings = in_turn(
         [*ember_settings(bits, args.outliers)], [*llama_settings(bits), *llama2c_settings(args)])
     files = make_files(args, subject, settings, llama_version)
-    whole = [*ember_settings({16}, 0), LlamaSetting(16, "F16", False)]
+    whole: list[Setting] = [*ember_settings({16}, 0), LlamaSetting(16, "F16", False)]
     reference = make_files(args, subject, whole, llama_version)
     ember_full, llama_full = (reference[setting] for setting in whole)
     cache.say("comparing logits at F16")

@@ -11,10 +11,11 @@ from peerslib.processes import ember, llama
 TOKENS = 48
 
 # Both hold weights and cache in fp16 and add in another order; llama.cpp also rounds activations to
-# fp16 before each product. That moves a logit by some thousandths of the logits' spread, here behind
-# enough tokens for attention to matter. A wrong order of the query's or the key's rows, or a wrong
-# rotation, moves them by more than this even in the smallest shape.
-TOLERANCE = 0.02
+# fp16 before each product. That moves a logit by 0.002 of the logits' spread in small models and by
+# 0.015 in the shape of 1.1 billion weights. A wrong order of the query's or the key's rows, or a wrong
+# rotation, moves it by 0.15 to 2; only the shape "tiny" is too small to tell, attention weighing too
+# little there.
+TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)

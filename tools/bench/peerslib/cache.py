@@ -143,8 +143,12 @@ def ember_origin(program: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def ember_file(subject: Subject, setting: EmberSetting, program: Path, origin: str) -> Path:
+def ember_file(subject: Subject, setting: EmberSetting, program: Path,
+               origin: str | None) -> Path:
+    """Without an origin, whatever file is there will do."""
     path = subject.folder / "ember" / setting.file_name
+    if origin is None and path.exists():
+        return path
 
     def build(temporary: Path) -> None:
         ember(program, "quantize", str(subject.checkpoint), "--output", str(temporary),

@@ -176,7 +176,8 @@ def logits(request: dict[str, Any]) -> dict[str, Any]:
     tokens = (ctypes.c_int32 * len(request["tokens"]))(*request["tokens"])
 
     def last() -> list[float]:
-        return llama.api.llama_get_logits_ith(llama.context, -1)[:llama.vocabulary]
+        values = llama.api.llama_get_logits_ith(llama.context, -1)
+        return list(values[:llama.vocabulary])
 
     llama.clear()
     for token in tokens:

@@ -39,11 +39,13 @@ def llama_command(request: dict[str, Any]) -> list[str]:
 
 
 def ember(program: Path, *arguments: str) -> dict[str, Any]:
-    return json.loads(run(ember_command(program, *arguments)))
+    reply: dict[str, Any] = json.loads(run(ember_command(program, *arguments)))
+    return reply
 
 
 def llama(request: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(run(llama_command(request)))
+    reply: dict[str, Any] = json.loads(run(llama_command(request)))
+    return reply
 
 
 def python_module(name: str, *arguments: str) -> str:
@@ -60,8 +62,10 @@ class Measured:
     errors: str
 
     @property
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.output)
+    def reply(self) -> dict[str, Any]:
+        """The JSON object that it printed."""
+        reply: dict[str, Any] = json.loads(self.output)
+        return reply
 
 
 def measured(command: list[str], file: Path, busy: int, prefix: list[str]) -> Measured:

@@ -119,8 +119,8 @@ class Report:
         tests += [("start to first token", "start", 0, 0), ("peak memory", "peak", 0, 0)]
         settings = self._of(EmberSetting)
         rows = []
-        for name, *test in tests:
-            cells = [self._ratio(setting, *test) for setting in settings]
+        for name, test, threads, tokens in tests:
+            cells = [self._ratio(setting, test, threads, tokens) for setting in settings]
             if any(cell != MISSING for cell in cells):
                 rows.append([name, *cells])
         if not rows:

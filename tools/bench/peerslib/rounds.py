@@ -125,9 +125,13 @@ class Runner:
             "--prompt-tokens", ",".join(map(str, prompts)) or "0",
             "--generate", str(self.plan.generate if "decode" in self.plan.tests else 0),
             "--depth", str(DEPTH), "--context", str(self.plan.positions))
-        report = self._process(setting, command, busy).json
+        report = self._process(setting, command, busy).reply
         self.result.file_bytes[setting.label] = report["file_bytes"]
         self.result.weight_bytes[setting.label] = report["weight_bytes_per_token"]
+        if "initial_first_token_seconds" not in report:
+            raise SystemExit(
+                f"{self.ember_program}: expected an Ember whose bench reports how long the first"
+                " token takes, found an older one")
         machine: dict[tuple[str, int], float] = {}
         for entry in report["results"]:
             threads, speed = entry["threads"], entry["tokens_per_second"]
@@ -149,7 +153,7 @@ class Runner:
             "threads": self.plan.threads, "prompts": prompts, "depth": DEPTH,
             "generate": self.plan.generate if "decode" in self.plan.tests else 0,
             "context": self.plan.positions, "limit": 20.0})
-        reply = self._process(setting, command, busy).json
+        reply = self._process(setting, command, busy).reply
         for entry in reply["results"]:
             self._add(setting, entry["test"], entry["threads"], entry["tokens"],
                       entry["tokens_per_second"], index, busy)
