@@ -85,8 +85,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=counts, metavar="1,2",
                         help="default: 1 and the physical cores")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5, with --quick 2")
-    parser.add_argument("--minutes", type=float, default=18.0,
-                        help="no further round that would end later; default: 18, with --quick 4")
+    parser.add_argument("--minutes", type=float, default=22.0,
+                        help="no further round that would end later, but at least one; default: 22, with --quick 4")
     parser.add_argument("--prompts", type=counts, default=[128, 512], metavar="128,512",
                         help="lengths; those beyond the model's context are cut to it")
     parser.add_argument("--generate", type=int, default=64, help="tokens to decode; default: 64")
@@ -112,7 +112,7 @@ def parse() -> argparse.Namespace:
                 setattr(args, name, value)
     args.tests = args.tests or (["decode", "prompt"] if args.quick else list(TESTS))
     args.threads = args.threads or sorted({1, machine.physical_cores()})
-    for name in ("rounds", "generate"):
+    for name in ("rounds", "generate", "busy"):
         if getattr(args, name) < 1:
             parser.error(f"--{name}: expected 1 or more, found {getattr(args, name)}")
     return args
@@ -124,7 +124,7 @@ def make_plan(args: argparse.Namespace, context: int) -> Plan:
         threads=args.threads, tests=set(args.tests),
         prompts=prompts if "prompt" in args.tests else [],
         generate=min(args.generate, context - DEPTH), rounds=args.rounds, prompt_every=2,
-        minutes=args.minutes, prefix=shlex.split(args.prefix))
+        prefix=shlex.split(args.prefix))
 
 
 def make_files(args: argparse.Namespace, subject: cache.Subject, settings: list[Setting],
@@ -170,11 +170,13 @@ def main() -> None:
 
     plan = make_plan(args, subject.context)
     runner = Runner(args.ember, files, plan)
-    runner.run([setting for setting in settings
-                if not isinstance(setting, Llama2cSetting) or "decode" in args.tests]
-               if plan.tests - {"busy"} else [])
-    if "busy" in plan.tests and args.busy:
-        runner.run([setting for setting in settings if setting.bits == min(bits)], args.busy)
+    if plan.tests != {"busy"}:
+        runner.run([setting for setting in settings
+                    if not isinstance(setting, Llama2cSetting) or "decode" in plan.tests],
+                   args.minutes * (0.75 if "busy" in plan.tests else 1))
+    if "busy" in plan.tests:
+        runner.run([setting for setting in settings if setting.bits == min(bits)],
+                   args.minutes * (0.25 if plan.tests != {"busy"} else 1), args.busy)
     for setting in settings:
         runner.result.file_bytes[setting.label] = files[setting].stat().st_size
         if isinstance(setting, LlamaSetting):

@@ -53,9 +53,11 @@ class Report:
                f" logits within {self.agreement.largest_difference:.2g} of their standard"
                f" deviation, {top}")
         prompt_rounds = -(-self.measured.rounds.get(0, 0) // self.plan.prompt_every)
-        yield (f"- Medians (smallest–largest) of {self.measured.rounds.get(0, 0)} rounds,"
-               f" {prompt_rounds} with prompts; the programs take turns, each time in a fresh"
-               " process")
+        yield (f"- Medians (smallest–largest); rounds: {self.measured.rounds.get(0, 0)}"
+               + (f", with prompts: {prompt_rounds}" if self.plan.prompts else "")
+               + (f", beside busy programs: {self.measured.rounds[self.busy]}"
+                  if self.busy in self.measured.rounds else "")
+               + "; the programs take turns, each time in a fresh process")
 
     def _machine(self, test: str, threads: int) -> list[float]:
         return [
@@ -72,7 +74,12 @@ class Report:
         for setting in self.settings:
             for threads in plan.threads:
                 rows.append(self._speed_row(setting, threads))
-        return _table(header, rows, left=1)
+        kept = [column for column in range(len(header))
+                if column < 3 or any(row[column] not in ("", MISSING) for row in rows)]
+        if len(kept) == 3:
+            return ""
+        return _table([header[column] for column in kept],
+                      [[row[column] for column in kept] for row in rows], left=1)
 
     def _speed_row(self, setting: Setting, threads: int) -> list[str]:
         measured, plan, label = self.measured, self.plan, setting.label

@@ -24,7 +24,6 @@ class Plan:
     generate: int
     rounds: int
     prompt_every: int
-    minutes: float
     prefix: list[str]
 
     @property
@@ -82,12 +81,12 @@ class Runner:
         self.plan = plan
         self.result = Measurements()
 
-    def run(self, settings: list[Setting], busy: int = 0) -> None:
-        """Rounds until all are done or the next would end after the plan's minutes."""
+    def run(self, settings: list[Setting], minutes: float, busy: int = 0) -> None:
+        """Rounds until all are done, or the next would end after so many minutes."""
         start, longest = time.monotonic(), 0.0
         for index in range(self.plan.rounds):
             begin = time.monotonic()
-            if index and begin - start + longest > 60 * self.plan.minutes:
+            if index and begin - start + longest > 60 * minutes:
                 say(f"stopping after {index} rounds: the next would take too long")
                 break
             # Every other round backwards, so that what drifts within a round evens out.
@@ -100,12 +99,20 @@ class Runner:
 
     def _measure(self, setting: Setting, index: int, busy: int) -> None:
         prompts = self.plan.prompts if index % self.plan.prompt_every == 0 and not busy else []
+        if not prompts and not busy and self.plan.tests <= {"prompt", "busy"}:
+            return
         if isinstance(setting, EmberSetting):
             self._ember(setting, prompts, index, busy)
         elif isinstance(setting, LlamaSetting):
             self._llama(setting, prompts, index, busy)
         else:
             self._llama2c(setting, index, busy)
+
+    def _generate(self, prompts: list[int], busy: int) -> int:
+        """Tokens to decode: one where nothing else is asked for, since something must be computed."""
+        if busy or "decode" in self.plan.tests:
+            return self.plan.generate
+        return 0 if prompts else 1
 
     def _process(self, setting: Setting, command: list[str], busy: int) -> Measured:
         return measured(command, self.files[setting], busy, self.plan.prefix)
@@ -123,7 +130,7 @@ class Runner:
             self.ember_program, "bench", path, "--repetitions", "1",
             "--threads", ",".join(map(str, self.plan.threads)),
             "--prompt-tokens", ",".join(map(str, prompts)) or "0",
-            "--generate", str(self.plan.generate if "decode" in self.plan.tests else 0),
+            "--generate", str(self._generate(prompts, busy)),
             "--depth", str(DEPTH), "--context", str(self.plan.positions))
         report = self._process(setting, command, busy).reply
         self.result.file_bytes[setting.label] = report["file_bytes"]
@@ -151,7 +158,7 @@ class Runner:
         command = llama_command({
             "do": "measure", "file": str(self.files[setting]), "repack": setting.repack,
             "threads": self.plan.threads, "prompts": prompts, "depth": DEPTH,
-            "generate": self.plan.generate if "decode" in self.plan.tests else 0,
+            "generate": self._generate(prompts, busy),
             "context": self.plan.positions, "limit": 20.0})
         reply = self._process(setting, command, busy).reply
         for entry in reply["results"]:
