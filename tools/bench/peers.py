@@ -86,7 +86,8 @@ def parse() -> argparse.Namespace:
                         help="default: 1 and the physical cores")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5, with --quick 2")
     parser.add_argument("--minutes", type=float, default=22.0,
-                        help="no further round that would end later, but at least one; default: 22, with --quick 4")
+                        help="no further round that would end later, but at least one;"
+                        " default: 22, with --quick 4")
     parser.add_argument("--prompts", type=counts, default=[128, 512], metavar="128,512",
                         help="lengths; those beyond the model's context are cut to it")
     parser.add_argument("--generate", type=int, default=64, help="tokens to decode; default: 64")

@@ -12,9 +12,9 @@ TOKENS = 48
 
 # Both hold weights and cache in fp16 and add in another order; llama.cpp also rounds activations to
 # fp16 before each product. That moves a logit by 0.002 of the logits' spread in small models and by
-# 0.015 in the shape of 1.1 billion weights. A wrong order of the query's or the key's rows, or a wrong
-# rotation, moves it by 0.15 to 2; only the shape "tiny" is too small to tell, attention weighing too
-# little there.
+# 0.015 in the shape of 1.1 billion weights. A wrong order of the query's or the key's rows, or a
+# wrong rotation, moves it by 0.15 to 2; only the shape "tiny" is too small to tell, attention
+# weighing too little there.
 TOLERANCE = 0.05
 
 

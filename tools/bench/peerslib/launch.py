@@ -2,8 +2,8 @@
 
     python -m peerslib.launch '{"busy": 0, "file": "model.q4", "command": ["ember", ...]}'
 
-Prints a JSON object: seconds from start to end, exit status, standard output, standard error. All of
-this happens in one process tree, so that a prefix such as `taskset -c 0,1` holds for all of it.
+Prints a JSON object: seconds from start to end, exit status, standard output, standard error. All
+of this happens in one process tree, so that a prefix such as `taskset -c 0,1` holds for all of it.
 """
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ class Report:
         sizes = ", ".join(dict.fromkeys(
             f"{setting.type} {self._megabytes(setting)}" for setting in self._of(LlamaSetting)))
         return (
-            "Times better than llama.cpp's best setting at the same bits, which is named; its files:"
-            f" {sizes}\n\n" + _table(
+            "Times better than llama.cpp's best setting at the same bits, which is named; its"
+            f" files: {sizes}\n\n" + _table(
                 ["Ember", *(f"{setting.label} ({self._megabytes(setting)})"
                             for setting in settings)], rows, left=1))
 

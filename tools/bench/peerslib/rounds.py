@@ -35,8 +35,8 @@ class Plan:
 class Sample:
     """One number.
 
-    `test` is decode or prompt (tokens/s), start (s), or peak (bytes); of the machine it is bandwidth
-    (bytes/s) or int8 peak (operations/s).
+    `test` is decode or prompt (tokens/s), start (s), or peak (bytes); of the machine it is
+    bandwidth (bytes/s) or int8 peak (operations/s).
     """
 
     program: str
@@ -51,8 +51,10 @@ class Sample:
 
 @dataclass
 class Measurements:
-    """All samples; by setting the bytes of its file, and of the weights that a token reads; by length
-    of the prompt the operations with weights per token; the rounds with and without busy programs.
+    """All samples, and what the tables need beside them.
+
+    By setting the bytes of its file, and of the weights that a token reads; by length of the prompt
+    the operations with weights per token; by busy programs the rounds.
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -109,7 +111,7 @@ class Runner:
             self._llama2c(setting, index, busy)
 
     def _generate(self, prompts: list[int], busy: int) -> int:
-        """Tokens to decode: one where nothing else is asked for, since something must be computed."""
+        """Tokens to decode: one where nothing else is asked for, as something must be computed."""
         if busy or "decode" in self.plan.tests:
             return self.plan.generate
         return 0 if prompts else 1

@@ -1,8 +1,8 @@
 """Reads Llama checkpoints: Hugging Face folders and llama2.c's .bin files.
 
 Both come out in one form: GGUF's tensor names, and rows of the query and key matrices so ordered
-that rotary embedding turns adjacent pairs (2i, 2i + 1), which is how the authors of Llama, llama.cpp
-and llama2.c have it. Hugging Face stores the two halves of each head one after the other instead.
+that rotary embedding turns adjacent pairs (2i, 2i + 1), which is how the authors of Llama,
+llama.cpp and llama2.c have it. Hugging Face stores the two halves of each head one after the other.
 """
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def read(path: Path) -> Checkpoint:
 def _read_folder(folder: Path) -> Checkpoint:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.get("architectures") != ["LlamaForCausalLM"]:
-        raise SystemExit(f"{folder}: expected LlamaForCausalLM, found {config.get('architectures')}")
+        raise SystemExit(
+            f"{folder}: expected LlamaForCausalLM, found {config.get('architectures')}")
     if config.get("rope_scaling") or config.get("attention_bias") or config.get("mlp_bias"):
         raise SystemExit(f"{folder}: expected neither scaled positions nor biases, found some")
     tensors: dict[str, Array] = {}
