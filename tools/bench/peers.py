@@ -10,8 +10,9 @@ they compute the same function of them; then they take turns, A B A B, each time
   busy     decoding at 4 bits while other programs use the cores
 
 llama.cpp runs as its own llama-bench does: its defaults, warmed up, logits of the last token only,
-each format with its load-time repacking on and off; its memory is counted without Python's. Peak
-memory counts mapped pages of the file. The read bandwidth and the int8 peak are what `ember bench`
+each format with its load-time repacking on and off; its memory is counted without Python's. Its
+files hold no vocabulary, Ember's do, which costs Ember memory and time at the start. Peak memory
+counts mapped pages of the file. The read bandwidth and the int8 peak are what `ember bench`
 measures between its tests.
 """
 from __future__ import annotations
