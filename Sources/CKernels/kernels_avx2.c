@@ -174,6 +174,31 @@ INLINE void dense_q8_part(const uint8_t *w, const ember_token_tile *x, size_t ti
 DENSE_TILE(dense_q4_tile, dense_q4_part)
 DENSE_TILE(dense_q8_tile, dense_q8_part)
 
+// dot_q8 for several x.
+INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {
+  __m256i sum[4][2];
+  for (int t = 0; t < count; t++) sum[t][0] = sum[t][1] = _mm256_setzero_si256();
+  for (int j = 0; j < 8; j++) {
+    __m256i q0 = _mm256_xor_si256(load32(w + 64 * j), _mm256_set1_epi8((char)0x80));
+    __m256i q1 = _mm256_xor_si256(load32(w + 64 * j + 32), _mm256_set1_epi8((char)0x80));
+    __m256i size0 = _mm256_abs_epi8(q0), size1 = _mm256_abs_epi8(q1);
+    for (int t = 0; t < count; t++) {
+      __m256i four = broadcast4(x[t] + 4 * j);
+      __m256i p0 = _mm256_maddubs_epi16(size0, _mm256_sign_epi8(four, q0));
+      __m256i p1 = _mm256_maddubs_epi16(size1, _mm256_sign_epi8(four, q1));
+      sum[t][0] = _mm256_add_epi32(sum[t][0], pairs(p0));
+      sum[t][1] = _mm256_add_epi32(sum[t][1], pairs(p1));
+    }
+  }
+  for (int t = 0; t < count; t++) {
+    dot[t].lo = (v8i)sum[t][0];
+    dot[t].hi = (v8i)sum[t][1];
+  }
+}
+
+// Half of the register file.
+enum { ATTENTION_SUMS = 4 };
+
 #include "kernels_common.h"
 
 const ember_kernels ember_kernels_avx2 = EMBER_KERNEL_TABLE;

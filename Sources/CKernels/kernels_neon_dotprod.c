@@ -30,6 +30,7 @@ INLINE int32x4_t dot4(const uint8x16_t *weights, const int8_t *codes, int32x4_t 
 
 DOT(dot_q4, unpack_q4, dot4)
 DOT(dot_q8, unpack_q8, dot4)
+DOT_QUERIES(dot_q8_queries, unpack_q8, dot4)
 DENSE_PART(dense_q4_part, 576, 256, unpack_q4, dot4, 8)
 DENSE_PART(dense_q8_part, 1088, 512, unpack_q8, dot4, Q8_ZERO)
 DENSE_TILE(dense_q4_tile, dense_q4_part)

@@ -93,3 +93,19 @@ INLINE void unpack_q8(const uint8_t *block, uint8x16_t *weights) {
       if (t < x->tokens) PART(w, x, tiles, t, 1, quarter, sums);                                 \
     }                                                                                            \
   }
+
+// DOT for several x.
+#define DOT_QUERIES(NAME, UNPACK, DOT4)                                                          \
+  INLINE void NAME(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {             \
+    for (int i = 0; i < 4; i++) {                                                                \
+      uint8x16_t weights[8];                                                                     \
+      UNPACK(w + 16 * i, weights);                                                               \
+      for (int t = 0; t < count; t++) {                                                          \
+        int32x4_t quarter = DOT4(weights, x[t], vdupq_n_s32(0));                                 \
+        memcpy((int32_t *)(dot + t) + 4 * i, &quarter, sizeof quarter);                          \
+      }                                                                                          \
+    }                                                                                            \
+  }
+
+// v16f sums of attention that stay in registers: half of them.
+enum { ATTENTION_SUMS = 4 };
