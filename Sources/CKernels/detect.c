@@ -8,6 +8,10 @@ int32_t ember_supports_avx2(void) {
     && __builtin_cpu_supports("f16c");
 }
 
+int32_t ember_supports_avxvnni(void) {
+  return ember_supports_avx2() && __builtin_cpu_supports("avxvnni");
+}
+
 int32_t ember_supports_avx512vnni(void) {
   return ember_supports_avx2() && __builtin_cpu_supports("avx512f")
     && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
@@ -17,6 +21,7 @@ int32_t ember_supports_avx512vnni(void) {
 #else
 
 int32_t ember_supports_avx2(void) { return 0; }
+int32_t ember_supports_avxvnni(void) { return 0; }
 int32_t ember_supports_avx512vnni(void) { return 0; }
 
 #endif

@@ -102,7 +102,7 @@ DENSE_PART(dense_q8_part, 1088, 512, unpack_q8, 128)
 DENSE_TILE(dense_q4_tile, dense_q4_part)
 DENSE_TILE(dense_q8_tile, dense_q8_part)
 
-// dot_q8 for several x.
+// dot_q8 of several x.
 INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {
   __m512i sum[4][2];
   for (int t = 0; t < count; t++) sum[t][0] = sum[t][1] = _mm512_setzero_si512();
@@ -114,8 +114,11 @@ INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, 
   for (int t = 0; t < count; t++) dot[t] = (v16i)_mm512_add_epi32(sum[t][0], sum[t][1]);
 }
 
-// Half of the register file.
+// Sums of sixteen lanes that attention keeps in half of the registers.
 enum { ATTENTION_SUMS = 16 };
+
+// Eight chains of sums hide the latency of their additions.
+enum { F16_TOKENS = 8 };
 
 #include "kernels_common.h"
 

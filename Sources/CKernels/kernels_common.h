@@ -3,126 +3,15 @@
 //   v16f load16_half(const uint16_t *p)         16 halves as floats
 //   v16i dot_q4(const uint8_t *w, const int8_t *x)   16 rows × 32 columns, weights code 0 ... 15
 //   v16i dot_q8(const uint8_t *w, const int8_t *x)   likewise, code − 128 + Q8_ZERO
-//   void dot_q8_queries(...)                    likewise, several blocks of 32 columns at once
-//   ATTENTION_SUMS                              how many v16f sums stay in registers (attention.h)
+//   void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot)
+//                                               dot_q8 of 1 ... 4 x
+//   ATTENTION_SUMS                              v16f sums that attention keeps in registers
 //   void dense_q4_tile / dense_q8_tile(...)     many tokens at once
 //   v16i round_to_int(v16f v)                   nearest even
 
 #include "ckernels.h"
 
-enum { Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
-
-// Adds the bias and the old content where asked, and stores the rows that exist.
-INLINE void store_rows(ember_output y, size_t rows, size_t group, size_t token, v16f sum) {
-  size_t row = 16 * group;
-  size_t n = rows - row < 16 ? rows - row : 16;
-  float *out = y.output + token * y.stride + row;
-  if (n == 16) {
-    if (y.bias) sum = sum + load16(y.bias + row);
-    if (y.accumulate) sum = sum + load16(out);
-    store16(out, sum);
-  } else {
-    if (y.bias) sum = sum + load_first(y.bias + row, n);
-    if (y.accumulate) sum = sum + load_first(out, n);
-    store_first(out, sum, n);
-  }
-}
-
-INLINE v16f gather(const float *values, const uint16_t *columns) {
-  v16f v;
-  for (int lane = 0; lane < 16; lane++) v[lane] = values[columns[lane]];
-  return v;
-}
-
-// acc = fma(value, x[column], acc) per outlier step.
-INLINE v16f add_outliers(const uint8_t *steps, size_t count, const float *values, v16f acc) {
-  for (size_t s = 0; s < count; s++) {
-    const uint16_t *columns = (const uint16_t *)(steps + 64 * s);
-    acc = fma16(load16_half(columns + 16), gather(values, columns), acc);
-  }
-  return acc;
-}
-
-// The dense part of one row group for a single token: weights stream from memory, so the lines to
-// come are asked for early, spread through the loop (a burst per tile is 10 to 15 % slower).
-#define DENSE_ONE(NAME, TILE, BLOCK_BYTES, DOT, ZERO, AHEAD)                                     \
-  INLINE v16f NAME(const uint8_t *w, const ember_token_tile *x, size_t tiles) {                  \
-    v16f acc = 0;                                                                                \
-    const int8_t *codes = x->codes;                                                              \
-    for (size_t b = 0; b < 2 * tiles; b += 2, w += TILE) {                                       \
-      for (size_t h = 0; h < 2; h++, codes += 32) {                                              \
-        if (AHEAD)                                                                               \
-          for (int line = 0; line < BLOCK_BYTES + 32; line += 64)                                \
-            __builtin_prefetch(w + (AHEAD) + h * BLOCK_BYTES + line, 0, 3);                      \
-        v16i dot = DOT(w + 64 + h * BLOCK_BYTES, codes) - (v16i)((ZERO) * x->sums[b + h]);       \
-        v16f scale = load16_half((const uint16_t *)(w + 32 * h)) * (v16f)x->scales[b + h];       \
-        acc = fma16(to_float(dot), scale, acc);                                                  \
-      }                                                                                          \
-    }                                                                                            \
-    return acc;                                                                                  \
-  }
-
-DENSE_ONE(dense_q4_one, Q4_TILE, 256, dot_q4, 8, 4608)
-DENSE_ONE(dense_q8_one, Q8_TILE, 512, dot_q8, Q8_ZERO, 0)
-
-// The blocks whose activations needed a second set of codes, after all others.
-#define RESIDUAL(NAME, TILE, BLOCK_BYTES, DOT, ZERO)                                             \
-  INLINE v16f NAME(const uint8_t *w, const ember_token_tile *x, size_t token, v16f acc) {        \
-    for (size_t i = 0; i < x->residual_block_count; i++) {                                       \
-      size_t b = x->residual_blocks[i], at = b * x->tokens + token;                              \
-      if (x->residual_scales[at] == 0) continue;                                                 \
-      const uint8_t *tile = w + b / 2 * TILE;                                                    \
-      v16i dot = DOT(tile + 64 + b % 2 * BLOCK_BYTES, x->residual_codes + 32 * at)               \
-        - (v16i)((ZERO) * x->residual_sums[at]);                                                 \
-      v16f scale = load16_half((const uint16_t *)(tile + 32 * (b % 2)))                          \
-        * (v16f)x->residual_scales[at];                                                          \
-      acc = fma16(to_float(dot), scale, acc);                                                    \
-    }                                                                                            \
-    return acc;                                                                                  \
-  }
-
-RESIDUAL(residual_q4, Q4_TILE, 256, dot_q4, 8)
-RESIDUAL(residual_q8, Q8_TILE, 512, dot_q8, Q8_ZERO)
-
-#define MULTIPLY(NAME, ONE, MANY, REST, TILE)                                                    \
-  static void NAME(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first,      \
-                   size_t count) {                                                               \
-    for (size_t g = first; g < first + count; g++) {                                             \
-      const uint8_t *w = m.data + g * m.group_stride;                                            \
-      const uint8_t *steps = w + m.column_tiles * TILE;                                          \
-      v16f sums[16];                                                                             \
-      if (x->tokens == 1)                                                                        \
-        sums[0] = ONE(w, x, m.column_tiles);                                                     \
-      else                                                                                       \
-        MANY(w, x, m.column_tiles, sums);                                                        \
-      for (size_t t = 0; t < x->tokens; t++) {                                                   \
-        v16f acc = REST(w, x, t, sums[t]);                                                       \
-        acc = add_outliers(steps, m.outlier_steps, x->values + t * x->columns, acc);             \
-        store_rows(y, m.rows, g, t, acc);                                                        \
-      }                                                                                          \
-    }                                                                                            \
-  }
-
-MULTIPLY(multiply_q4, dense_q4_one, dense_q4_tile, residual_q4, Q4_TILE)
-MULTIPLY(multiply_q8, dense_q8_one, dense_q8_tile, residual_q8, Q8_TILE)
-
-static void multiply_f16(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first,
-                         size_t count) {
-  for (size_t g = first; g < first + count; g++) {
-    const uint16_t *w = (const uint16_t *)(m.data + g * m.group_stride);
-    for (size_t t = 0; t < x->tokens; t++) {
-      const float *values = x->values + t * x->columns;
-      v16f p0 = 0, p1 = 0, p2 = 0, p3 = 0;
-      for (size_t c = 0; c < x->columns; c += 4) {
-        p0 = fma16(load16_half(w + 16 * c), (v16f)values[c], p0);
-        p1 = fma16(load16_half(w + 16 * c + 16), (v16f)values[c + 1], p1);
-        p2 = fma16(load16_half(w + 16 * c + 32), (v16f)values[c + 2], p2);
-        p3 = fma16(load16_half(w + 16 * c + 48), (v16f)values[c + 3], p3);
-      }
-      store_rows(y, m.rows, g, t, (p0 + p1) + (p2 + p3));
-    }
-  }
-}
+#include "products.h"
 
 // Codes of one block of 32 values; returns how many lie in −4 ... 4.
 INLINE int encode_block(v16f a, v16f b, int8_t *codes, float *scale, int32_t *sum) {

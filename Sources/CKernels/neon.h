@@ -41,6 +41,9 @@ INLINE void unpack_q8(const uint8_t *block, uint8x16_t *weights) {
     weights[j] = veorq_u8(vld1q_u8(block + 64 * j), vdupq_n_u8(Q8_ZERO == 0 ? 0x80 : 0));
 }
 
+// Six tokens' sums of sixteen rows take 24 of 32 registers.
+enum { F16_TOKENS = 6 };
+
 // Tokens are counted at compile time; only a loop that is unrolled keeps their sums in registers.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
@@ -107,5 +110,5 @@ INLINE void unpack_q8(const uint8_t *block, uint8x16_t *weights) {
     }                                                                                            \
   }
 
-// v16f sums of attention that stay in registers: half of them.
+// Sums of sixteen lanes that attention keeps in half of the registers.
 enum { ATTENTION_SUMS = 4 };

@@ -30,6 +30,9 @@ public struct Kernels: @unchecked Sendable {
       if ember_supports_avx2() != 0 {
         kernels.append(Kernels(name: "avx2", table: ember_kernels_avx2))
       }
+      if ember_supports_avxvnni() != 0 {
+        kernels.append(Kernels(name: "avxvnni", table: ember_kernels_avxvnni))
+      }
       if ember_supports_avx512vnni() != 0 {
         kernels.append(Kernels(name: "avx512vnni", table: ember_kernels_avx512vnni))
       }

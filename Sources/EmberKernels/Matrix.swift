@@ -36,6 +36,9 @@ public struct Matrix: @unchecked Sendable {
     self.data = data
   }
 
+  /// Row groups that the kernels take at once for a single token: work is best split in multiples.
+  package static let groupsAtOnce = 4
+
   /// Groups of 16 rows, the unit in which work is split.
   public var rowGroups: Int { (rows + 15) / 16 }
   /// Tiles of 64 columns.
@@ -62,7 +65,8 @@ public struct Matrix: @unchecked Sendable {
     _ inputs: Activations, groups: Range<Int>, output: UnsafeMutablePointer<Float>, stride: Int,
     bias: UnsafePointer<Float>? = nil, accumulating: Bool = false, kernels: Kernels
   ) {
-    // A row group's weights stay in the cache while the tiles of tokens pass by.
+    // A few row groups' weights stay in the cache while the tiles of tokens pass by, and a tile while
+    // those row groups do.
     let multiply =
       switch type {
       case .f16: kernels.table.multiply_f16
@@ -72,17 +76,18 @@ public struct Matrix: @unchecked Sendable {
     guard let multiply else { return }
     precondition(inputs.paddedColumns == 64 * columnTiles, "inputs of another width")
     let tiles = inputs.tileCount
-    let step = tiles == 1 ? groups.count : 1
+    let step = tiles == 1 ? groups.count : Self.groupsAtOnce
     var first = groups.lowerBound
     while first < groups.upperBound {
+      let count = min(step, groups.upperBound - first)
       for tile in 0..<tiles {
         var x = inputs.tile(tile)
         let target = ember_output(
           output: output + tile * Activations.tokensPerTile * stride, stride: stride, bias: bias,
           accumulate: accumulating ? 1 : 0)
-        multiply(view, &x, target, first, step)
+        multiply(view, &x, target, first, count)
       }
-      first += step
+      first += count
     }
   }
 

@@ -86,9 +86,12 @@ public final class ThreadTeam: @unchecked Sendable {
     }
 
     /// Does `count` items in runs of neighbours: enough runs that no worker waits long for another,
-    /// few enough that claiming them costs nothing.
-    public mutating func phase(dividing count: Int, _ body: (Range<Int>) -> Void) {
-      let size = max(1, threadCount == 1 ? count : count / (threadCount * 8))
+    /// few enough that claiming them costs nothing. Runs begin at multiples of `unit`.
+    public mutating func phase(
+      dividing count: Int, unit: Int = 1, _ body: (Range<Int>) -> Void
+    ) {
+      let share = threadCount == 1 ? count : count / (threadCount * 8)
+      let size = max(1, (share + unit - 1) / unit) * unit
       phase(pieces: (count + size - 1) / size) { piece in
         body(piece * size..<min(count, (piece + 1) * size))
       }

@@ -191,7 +191,7 @@ struct ForwardPass: @unchecked Sendable {
     by inputs: Activations, accumulating: Bool = false, _ worker: inout ThreadTeam.Worker
   ) {
     let total = products.reduce(0) { $0 + $1.linear.weight.rowGroups }
-    worker.phase(dividing: total) { range in
+    worker.phase(dividing: total, unit: Matrix.groupsAtOnce) { range in
       var first = 0
       for (linear, output, stride) in products {
         let groups = range.clamped(to: first..<first + linear.weight.rowGroups)

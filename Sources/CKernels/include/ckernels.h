@@ -122,7 +122,7 @@ typedef struct {
   // then residual blocks likewise; then outlier steps, acc = fma(value, x[column], acc).
   void (*multiply_q4)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
   void (*multiply_q8)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
-  // Four partial sums per row, of the columns c with c mod 4 = 0, 1, 2, 3; (p0 + p1) + (p2 + p3).
+  // Columns in ascending order, each acc = fma(weight, x[column], acc).
   void (*multiply_f16)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
 
   // Codes of one query in blocks of 32, by the first rule of quantize.
@@ -163,6 +163,7 @@ typedef struct {
 
 #if defined(__x86_64__)
 extern const ember_kernels ember_kernels_avx2;
+extern const ember_kernels ember_kernels_avxvnni;
 extern const ember_kernels ember_kernels_avx512vnni;
 #elif defined(__aarch64__)
 extern const ember_kernels ember_kernels_neon;  // every arm64 processor
@@ -172,6 +173,7 @@ extern const ember_kernels ember_kernels_neon_i8mm;
 
 // Whether this machine (and its operating system) can run a table.
 int32_t ember_supports_avx2(void);
+int32_t ember_supports_avxvnni(void);
 int32_t ember_supports_avx512vnni(void);
 int32_t ember_supports_neon_dotprod(void);
 int32_t ember_supports_neon_i8mm(void);

@@ -91,16 +91,11 @@ enum PortableMultiply {
       let base = UnsafeRawPointer(data) + group * m.group_stride
       for token in 0..<x.tokens {
         let values = x.values + token * x.columns
-        let zero = SIMD16<Float>(repeating: 0)
-        var (p0, p1, p2, p3) = (zero, zero, zero, zero)
-        for c in stride(from: 0, to: x.columns, by: 4) {
-          let w = base + 32 * c
-          p0 = fma(halves(w), SIMD16(repeating: values[c]), p0)
-          p1 = fma(halves(w + 32), SIMD16(repeating: values[c + 1]), p1)
-          p2 = fma(halves(w + 64), SIMD16(repeating: values[c + 2]), p2)
-          p3 = fma(halves(w + 96), SIMD16(repeating: values[c + 3]), p3)
+        var sum = SIMD16<Float>(repeating: 0)
+        for c in 0..<x.columns {
+          sum = fma(halves(base + 32 * c), SIMD16(repeating: values[c]), sum)
         }
-        store((p0 + p1) + (p2 + p3), m, y, group: group, token: token)
+        store(sum, m, y, group: group, token: token)
       }
     }
   }

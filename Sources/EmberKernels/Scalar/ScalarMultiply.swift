@@ -79,18 +79,12 @@ enum ScalarMultiply {
       let base = UnsafeRawPointer(data) + group * m.group_stride
       for row in 0..<min(16, m.rows - 16 * group) {
         for token in 0..<x.tokens {
-          var partial: (Float, Float, Float, Float) = (0, 0, 0, 0)
-          func weight(_ c: Int) -> Float {
-            Half.value(base.load(fromByteOffset: 32 * c + 2 * row, as: UInt16.self))
-          }
           let values = x.values + token * x.columns
-          for c in stride(from: 0, to: x.columns, by: 4) {
-            partial.0 = ScalarMath.fma(weight(c), values[c], partial.0)
-            partial.1 = ScalarMath.fma(weight(c + 1), values[c + 1], partial.1)
-            partial.2 = ScalarMath.fma(weight(c + 2), values[c + 2], partial.2)
-            partial.3 = ScalarMath.fma(weight(c + 3), values[c + 3], partial.3)
+          var sum: Float = 0
+          for c in 0..<x.columns {
+            let weight = Half.value(base.load(fromByteOffset: 32 * c + 2 * row, as: UInt16.self))
+            sum = ScalarMath.fma(weight, values[c], sum)
           }
-          let sum = (partial.0 + partial.1) + (partial.2 + partial.3)
           store(sum, y, row: 16 * group + row, token: token)
         }
       }

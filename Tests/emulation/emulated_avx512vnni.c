@@ -3,7 +3,7 @@
 // compiled for the processor is linked beside it.
 #if defined(__x86_64__)
 
-#define ember_kernels_avx512vnni ember_kernels_emulated
+#define ember_kernels_avx512vnni ember_kernels_emulated_avx512vnni
 // The file asks for AVX-512 in its `#pragma clang attribute`, where macros are expanded.
 #define target(features) target("avx2,fma,f16c")
 

@@ -1,0 +1,169 @@
+// Products of weight matrices with a tile of tokens: what is the same on every instruction set.
+
+enum { Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
+
+// Adds the bias and the old content where asked, and stores the rows that exist.
+INLINE void store_rows(ember_output y, size_t rows, size_t group, size_t token, v16f sum) {
+  size_t row = 16 * group;
+  size_t n = rows - row < 16 ? rows - row : 16;
+  float *out = y.output + token * y.stride + row;
+  if (n == 16) {
+    if (y.bias) sum = sum + load16(y.bias + row);
+    if (y.accumulate) sum = sum + load16(out);
+    store16(out, sum);
+  } else {
+    if (y.bias) sum = sum + load_first(y.bias + row, n);
+    if (y.accumulate) sum = sum + load_first(out, n);
+    store_first(out, sum, n);
+  }
+}
+
+INLINE v16f gather(const float *values, const uint16_t *columns) {
+  v16f v;
+  for (int lane = 0; lane < 16; lane++) v[lane] = values[columns[lane]];
+  return v;
+}
+
+// acc = fma(value, x[column], acc) per outlier step.
+INLINE v16f add_outliers(const uint8_t *steps, size_t count, const float *values, v16f acc) {
+  for (size_t s = 0; s < count; s++) {
+    const uint16_t *columns = (const uint16_t *)(steps + 64 * s);
+    acc = fma16(load16_half(columns + 16), gather(values, columns), acc);
+  }
+  return acc;
+}
+
+// Row groups that a single token's product takes at once: as many streams from memory, which one
+// alone cannot fill (four read 1.4 times as fast as one, eight no faster).
+enum { STREAMS = 4 };
+
+// Weights stream from memory, so the lines to come are asked for early, one to four kilobytes ahead
+// and spread through the loop (a burst per tile is 10 to 15 % slower).
+enum { Q4_AHEAD = 4 * Q4_TILE, Q8_AHEAD = 4 * Q8_TILE, F16_AHEAD = F16_TILE / 2 };
+
+// The dense part of `streams` neighbouring row groups for a single token.
+#define DENSE_ONE(NAME, TILE, BLOCK_BYTES, AHEAD, DOT, ZERO)                                     \
+  INLINE void NAME(const uint8_t *w, size_t stride, int streams, const ember_token_tile *x,      \
+                   size_t tiles, v16f *acc) {                                                    \
+    const int8_t *codes = x->codes;                                                              \
+    for (int s = 0; s < streams; s++) acc[s] = 0;                                                \
+    for (size_t b = 0; b < 2 * tiles; b += 2, w += TILE) {                                       \
+      for (size_t h = 0; h < 2; h++, codes += 32) {                                              \
+        v16i zero = (v16i)((ZERO) * x->sums[b + h]);                                             \
+        for (int s = 0; s < streams; s++) {                                                      \
+          const uint8_t *tile = w + s * stride;                                                  \
+          for (int line = 0; line < BLOCK_BYTES + 32; line += 64)                                \
+            __builtin_prefetch(tile + AHEAD + h * BLOCK_BYTES + line, 0, 3);                     \
+          v16i dot = DOT(tile + 64 + h * BLOCK_BYTES, codes) - zero;                             \
+          v16f scale = load16_half((const uint16_t *)(tile + 32 * h)) * (v16f)x->scales[b + h];  \
+          acc[s] = fma16(to_float(dot), scale, acc[s]);                                          \
+        }                                                                                        \
+      }                                                                                          \
+    }                                                                                            \
+  }
+
+DENSE_ONE(dense_q4_one, Q4_TILE, 256, Q4_AHEAD, dot_q4, 8)
+DENSE_ONE(dense_q8_one, Q8_TILE, 512, Q8_AHEAD, dot_q8, Q8_ZERO)
+
+// The blocks whose activations needed a second set of codes, after all others.
+#define RESIDUAL(NAME, TILE, BLOCK_BYTES, DOT, ZERO)                                             \
+  INLINE v16f NAME(const uint8_t *w, const ember_token_tile *x, size_t token, v16f acc) {        \
+    for (size_t i = 0; i < x->residual_block_count; i++) {                                       \
+      size_t b = x->residual_blocks[i], at = b * x->tokens + token;                              \
+      if (x->residual_scales[at] == 0) continue;                                                 \
+      const uint8_t *tile = w + b / 2 * TILE;                                                    \
+      v16i dot = DOT(tile + 64 + b % 2 * BLOCK_BYTES, x->residual_codes + 32 * at)               \
+        - (v16i)((ZERO) * x->residual_sums[at]);                                                 \
+      v16f scale = load16_half((const uint16_t *)(tile + 32 * (b % 2)))                          \
+        * (v16f)x->residual_scales[at];                                                          \
+      acc = fma16(to_float(dot), scale, acc);                                                    \
+    }                                                                                            \
+    return acc;                                                                                  \
+  }
+
+RESIDUAL(residual_q4, Q4_TILE, 256, dot_q4, 8)
+RESIDUAL(residual_q8, Q8_TILE, 512, dot_q8, Q8_ZERO)
+
+#define MULTIPLY(NAME, ONE, MANY, REST, TILE)                                                    \
+  INLINE void NAME##_finish(ember_matrix m, const ember_token_tile *x, ember_output y, size_t g, \
+                            size_t token, v16f acc) {                                            \
+    const uint8_t *w = m.data + g * m.group_stride;                                              \
+    acc = REST(w, x, token, acc);                                                                \
+    acc = add_outliers(w + m.column_tiles * TILE, m.outlier_steps, x->values + token * x->columns, acc); \
+    store_rows(y, m.rows, g, token, acc);                                                        \
+  }                                                                                              \
+  static void NAME(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first,      \
+                   size_t count) {                                                               \
+    v16f sums[16];                                                                               \
+    size_t g = first, end = first + count;                                                       \
+    if (x->tokens == 1) {                                                                        \
+      for (; g + STREAMS <= end; g += STREAMS) {                                                 \
+        ONE(m.data + g * m.group_stride, m.group_stride, STREAMS, x, m.column_tiles, sums);      \
+        for (size_t s = 0; s < STREAMS; s++) NAME##_finish(m, x, y, g + s, 0, sums[s]);          \
+      }                                                                                          \
+      for (; g < end; g++) {                                                                     \
+        ONE(m.data + g * m.group_stride, 0, 1, x, m.column_tiles, sums);                         \
+        NAME##_finish(m, x, y, g, 0, sums[0]);                                                   \
+      }                                                                                          \
+      return;                                                                                    \
+    }                                                                                            \
+    for (; g < end; g++) {                                                                       \
+      MANY(m.data + g * m.group_stride, x, m.column_tiles, sums);                                \
+      for (size_t t = 0; t < x->tokens; t++) NAME##_finish(m, x, y, g, t, sums[t]);              \
+    }                                                                                            \
+  }
+
+MULTIPLY(multiply_q4, dense_q4_one, dense_q4_tile, residual_q4, Q4_TILE)
+MULTIPLY(multiply_q8, dense_q8_one, dense_q8_tile, residual_q8, Q8_TILE)
+
+INLINE void dense_f16_one(const uint8_t *w, size_t stride, int streams, const ember_token_tile *x,
+                          size_t tiles, v16f *acc) {
+  for (int s = 0; s < streams; s++) acc[s] = 0;
+  for (size_t c = 0; c < 64 * tiles; c += 2, w += 64) {
+    for (int s = 0; s < streams; s++) {
+      const uint16_t *halves = (const uint16_t *)(w + s * stride);
+      __builtin_prefetch(w + s * stride + F16_AHEAD, 0, 3);
+      acc[s] = fma16(load16_half(halves), (v16f)x->values[c], acc[s]);
+      acc[s] = fma16(load16_half(halves + 16), (v16f)x->values[c + 1], acc[s]);
+    }
+  }
+}
+
+// 16 rows × 64 columns, `count` tokens.
+INLINE void add_floats(const float *weights, const float *values, size_t columns, int count,
+                       v16f *sums) {
+  v16f acc[F16_TOKENS];
+  for (int t = 0; t < count; t++) acc[t] = sums[t];
+  for (size_t c = 0; c < 64; c++) {
+    v16f w = load16(weights + 16 * c);
+    for (int t = 0; t < count; t++) acc[t] = fma16(w, (v16f)values[t * columns + c], acc[t]);
+  }
+  for (int t = 0; t < count; t++) sums[t] = acc[t];
+}
+
+// A tile's halves become floats once for all tokens.
+static void dense_f16_tile(const uint8_t *w, const ember_token_tile *x, size_t tiles, v16f *sums) {
+  for (size_t t = 0; t < x->tokens; t++) sums[t] = 0;
+  for (size_t tile = 0; tile < tiles; tile++, w += F16_TILE) {
+    float weights[64 * 16] __attribute__((aligned(64)));
+    for (size_t c = 0; c < 64; c++) {
+      if (c % 2 == 0) __builtin_prefetch(w + F16_TILE + 32 * c, 0, 3);
+      store16(weights + 16 * c, load16_half((const uint16_t *)w + 16 * c));
+    }
+    const float *values = x->values + 64 * tile;
+    size_t n = x->columns, t = 0;
+    for (; t + F16_TOKENS <= x->tokens; t += F16_TOKENS)
+      add_floats(weights, values + t * n, n, F16_TOKENS, sums + t);
+    if (t + 4 <= x->tokens) { add_floats(weights, values + t * n, n, 4, sums + t); t += 4; }
+    for (; t + 2 <= x->tokens; t += 2) add_floats(weights, values + t * n, n, 2, sums + t);
+    if (t < x->tokens) add_floats(weights, values + t * n, n, 1, sums + t);
+  }
+}
+
+// Halves are exact: no block has a second set of codes.
+INLINE v16f residual_f16(const uint8_t *w, const ember_token_tile *x, size_t token, v16f acc) {
+  (void)w, (void)x, (void)token;
+  return acc;
+}
+
+MULTIPLY(multiply_f16, dense_f16_one, dense_f16_tile, residual_f16, F16_TILE)
