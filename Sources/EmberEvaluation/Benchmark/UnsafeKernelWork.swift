@@ -125,7 +125,7 @@ private final class AttentionWork: KernelWork, @unchecked Sendable {
   private let queries: UnsafeMutablePointer<Float>
   /// [heads][dimension]
   private let output: UnsafeMutablePointer<Float>
-  /// [heads][dimension + 16]
+  /// [heads][2][dimension + 16]
   private let scratch: UnsafeMutablePointer<Float>
 
   /// - Parameter positions: a multiple of the kernels' chunk, so that none is read half.
@@ -138,11 +138,11 @@ private final class AttentionWork: KernelWork, @unchecked Sendable {
     operations = Self.layers * heads * positions * Self.dimension * 4
     queries = .aligned(heads * Self.dimension)
     output = .aligned(heads * Self.dimension)
-    scratch = .aligned(heads * (Self.dimension + 16))
+    scratch = .aligned(2 * heads * (Self.dimension + 16))
     var random = SplitMix64(seed: 4)
     for i in 0..<heads * Self.dimension { queries[i] = Float(random.nextUnit()) - 0.5 }
     output.initialize(repeating: 0, count: heads * Self.dimension)
-    scratch.initialize(repeating: 0, count: heads * (Self.dimension + 16))
+    scratch.initialize(repeating: 0, count: 2 * heads * (Self.dimension + 16))
   }
 
   deinit {
@@ -166,14 +166,25 @@ private final class AttentionWork: KernelWork, @unchecked Sendable {
     // left out.
     let half = positions * dimension * 2
     let keys = memory + (layer * Self.keyValueHeads + head) * 2 * half
-    var work = ember_attention(
-      queries: queries + head * shared * dimension, query_stride: dimension, query_count: shared,
-      heads_per_token: shared, first_visible: positions,
-      keys: keys.assumingMemoryBound(to: UInt16.self),
-      values: (keys + half).assumingMemoryBound(to: UInt16.self), dimension: dimension,
-      padded_dimension: dimension, output: output + head * shared * dimension,
-      output_stride: dimension, scratch: scratch + head * shared * (dimension + 16))
-    kernels.table.attend(&work)
+    let stateFloats = shared * (dimension + 16)
+    var work = ember_attention()
+    work.tokens = 1
+    work.heads = shared
+    work.first_visible = positions
+    work.dimension = dimension
+    work.padded_dimension = dimension
+    work.keys = keys
+    work.values = keys + half
+    work.queries = UnsafePointer(queries + head * shared * dimension)
+    work.states = scratch + 2 * head * stateFloats
+    work.scratch = scratch + (2 * head + 1) * stateFloats
+    let piece = Int(EMBER_ATTENTION_PIECE)
+    kernels.table.attend(&work, 0, (positions + piece - 1) / piece)
+    for i in 0..<shared {
+      kernels.table.join_attention(
+        work.states + i * (dimension + 16), 1, 0, dimension, dimension,
+        output + (head * shared + i) * dimension)
+    }
   }
 }
 
