@@ -110,7 +110,9 @@ struct AttentionTests {
 
   @Test("queries of extreme values have the scalar reference's codes")
   func queries() {
-    let extremes: [Float] = [0, -0, .leastNonzeroMagnitude, 1e-31, 2e-30, 1, -127, 3.4e38, -3.4e38, .infinity, .nan]
+    let extremes: [Float] = [
+      0, -0, .leastNonzeroMagnitude, 1e-31, 2e-30, 1, -127, 3.4e38, -3.4e38, .infinity, .nan,
+    ]
     for dimension in [1, 15, 16, 17, 31, 32, 33, 64, 100] {
       for (i, extreme) in extremes.enumerated() {
         var random = SplitMix(state: UInt64(dimension * 100 + i))

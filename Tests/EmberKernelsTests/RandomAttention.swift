@@ -3,24 +3,24 @@ import EmberKernels
 import Foundation
 
 /// Random keys, values and queries of one key/value head, in half precision or as int8 codes.
-struct RandomAttention {
-  var dimension: Int
-  var heads: Int
-  var tokens: Int
-  var firstVisible: Int
-  var bits: Int
-  private(set) var keys: [Float]
-  private(set) var values: [Float]
-  private(set) var queries: [Float]
-  private var keyBytes: [UInt8]
-  private var valueBytes: [UInt8]
-  private var keyScales: [UInt16] = []
-  private var valueScales: [UInt16] = []
+final class RandomAttention {
+  let dimension: Int
+  let heads: Int
+  let tokens: Int
+  let firstVisible: Int
+  let bits: Int
+  /// [position][dimension], as they are stored.
+  private var keys: [Float]
+  private var values: [Float]
+  /// [token][head][dimension]
+  private let queries: UnsafeMutablePointer<Float>
+  private let keyBytes: UnsafeMutableRawPointer
+  private let valueBytes: UnsafeMutableRawPointer
+  private let keyScales: UnsafeMutablePointer<UInt16>
+  private let valueScales: UnsafeMutablePointer<UInt16>
 
   private var padded: Int { (dimension + 15) / 16 * 16 }
   private var blocks: Int { (dimension + 31) / 32 }
-  var positions: Int { firstVisible + tokens - 1 }
-  var pieces: Int { (positions - 1) / Int(EMBER_ATTENTION_PIECE) + 1 }
 
   /// - Parameter hidden: what lies behind the visible positions, as halves.
   init(
@@ -29,58 +29,64 @@ struct RandomAttention {
   ) {
     (self.dimension, self.heads, self.tokens) = (dimension, heads, tokens)
     (self.firstVisible, self.bits) = (firstVisible, bits)
-    var random = SplitMix(state: seed)
     let visible = firstVisible + tokens - 1
     let room = (visible + 63) / 64 * 64
-    let padded = (dimension + 15) / 16 * 16
-    let blocks = (dimension + 31) / 32
-    queries = (0..<tokens * heads * dimension).map { _ in random.normal() * 2 }
+    // For every position, as many numbers as its padded head has, of two bytes each.
+    let numbers = room * (dimension + 31)
+    keyBytes = .allocate(byteCount: 2 * numbers, alignment: 64)
+    valueBytes = .allocate(byteCount: 2 * numbers, alignment: 64)
+    keyScales = .aligned(numbers)
+    valueScales = .aligned(numbers)
+    queries = .aligned(tokens * heads * dimension)
     keys = [Float](repeating: 0, count: visible * dimension)
     values = keys
-    if bits == 16 {
-      keyBytes = [UInt8](repeating: 0, count: room * dimension * 2)
-      valueBytes = [UInt8](repeating: 0, count: room * padded * 2)
-    } else {
-      keyBytes = [UInt8](repeating: 0, count: room * blocks * 32)
-      valueBytes = [UInt8](repeating: 0, count: room * padded)
-      keyScales = [UInt16](repeating: hidden, count: room * blocks)
-      valueScales = keyScales
+    keyBytes.initializeMemory(as: UInt16.self, repeating: hidden, count: numbers)
+    valueBytes.initializeMemory(as: UInt16.self, repeating: hidden, count: numbers)
+    keyScales.initialize(repeating: hidden, count: numbers)
+    valueScales.initialize(repeating: hidden, count: numbers)
+    var random = SplitMix(state: seed)
+    for i in 0..<tokens * heads * dimension { queries[i] = random.normal() * 2 }
+    for p in 0..<visible {
+      if bits == 16 { fillHalves(p, &random) } else { fillCodes(p, &random) }
     }
-    func set(_ bytes: inout [UInt8], _ at: Int, _ half: UInt16) {
-      bytes[2 * at] = UInt8(truncatingIfNeeded: half)
-      bytes[2 * at + 1] = UInt8(truncatingIfNeeded: half >> 8)
+  }
+
+  deinit {
+    keyBytes.deallocate()
+    valueBytes.deallocate()
+    keyScales.deallocate()
+    valueScales.deallocate()
+    queries.deallocate()
+  }
+
+  private func fillHalves(_ p: Int, _ random: inout SplitMix) {
+    let stored = valueBytes.assumingMemoryBound(to: UInt16.self) + p * padded
+    for d in 0..<dimension {
+      let (key, value) = (Half.bits(random.normal()), Half.bits(random.normal()))
+      let at = (p / 16 * dimension + d) * 16 + p % 16
+      keyBytes.assumingMemoryBound(to: UInt16.self)[at] = key
+      stored[d] = value
+      keys[p * dimension + d] = Half.value(key)
+      values[p * dimension + d] = Half.value(value)
     }
-    for p in 0..<room {
-      for d in 0..<dimension {
-        let keyAt = (p / 16 * dimension + d) * 16 + p % 16
-        guard p < visible else {
-          guard bits == 16 else { continue }
-          set(&keyBytes, keyAt, hidden)
-          set(&valueBytes, p * padded + d, hidden)
-          continue
-        }
-        if bits == 16 {
-          let (key, value) = (Half.bits(random.normal()), Half.bits(random.normal()))
-          set(&keyBytes, keyAt, key)
-          set(&valueBytes, p * padded + d, value)
-          keys[p * dimension + d] = Half.value(key)
-          values[p * dimension + d] = Half.value(value)
-        } else {
-          let block = (p / 16 * blocks + d / 32)
-          let scaleAt = 16 * block + p % 16
-          if d % 32 == 0 {
-            keyScales[scaleAt] = Half.bits(0.01 + 0.01 * abs(random.normal()))
-            valueScales[scaleAt] = Half.bits(0.01 + 0.01 * abs(random.normal()))
-          }
-          let key = Int8(Int(random.next() % 255) - 127)
-          let value = Int8(Int(random.next() % 255) - 127)
-          keyBytes[512 * block + 64 * (d % 32 / 4) + 4 * (p % 16) + d % 4] =
-            UInt8(bitPattern: key) ^ 0x80
-          valueBytes[p * padded + d] = UInt8(bitPattern: value)
-          keys[p * dimension + d] = Float(key) * Half.value(keyScales[scaleAt])
-          values[p * dimension + d] = Float(value) * Half.value(valueScales[scaleAt])
-        }
+    for d in dimension..<padded { stored[d] = 0 }
+  }
+
+  private func fillCodes(_ p: Int, _ random: inout SplitMix) {
+    for d in 0..<dimension {
+      let group = p / 16 * blocks + d / 32
+      let scale = 16 * group + p % 16
+      if d % 32 == 0 {
+        keyScales[scale] = Half.bits(0.01 + 0.01 * abs(random.normal()))
+        valueScales[scale] = Half.bits(0.01 + 0.01 * abs(random.normal()))
       }
+      let key = Int8.random(in: -127...127, using: &random)
+      let value = Int8.random(in: -127...127, using: &random)
+      let at = 512 * group + 64 * (d % 32 / 4) + 4 * (p % 16) + d % 4
+      keyBytes.assumingMemoryBound(to: UInt8.self)[at] = UInt8(bitPattern: key) ^ 0x80
+      valueBytes.assumingMemoryBound(to: Int8.self)[p * padded + d] = value
+      keys[p * dimension + d] = Float(key) * Half.value(keyScales[scale])
+      values[p * dimension + d] = Float(value) * Half.value(valueScales[scale])
     }
   }
 
@@ -90,94 +96,59 @@ struct RandomAttention {
   ///   - token: this one alone.
   ///   - byPieces: whether the pieces of positions are computed apart and then joined.
   func outputs(_ kernels: Kernels, token: Int? = nil, byPieces: Bool = false) -> [Float] {
-    let tokenCount = token == nil ? tokens : 1
-    let count = tokenCount * heads
+    let first = token ?? 0
+    let count = (token == nil ? tokens : 1) * heads
     let stride = padded + 16
-    let first = (token ?? 0) * heads * dimension
-    let pieces = (firstVisible + (token ?? tokens - 1) - 1) / Int(EMBER_ATTENTION_PIECE) + 1
-    var codes = [Int8](repeating: 0, count: count * blocks * 32)
-    var scales = [Float](repeating: 0, count: count * blocks)
-    var sums = [Int32](repeating: 0, count: count * blocks)
+    let lastVisible = firstVisible + (token ?? tokens - 1)
+    let pieces = (lastVisible - 1) / Int(EMBER_ATTENTION_PIECE) + 1
+    let codes = UnsafeMutablePointer<Int8>.aligned(count * blocks * 32)
+    let scales = UnsafeMutablePointer<Float>.aligned(count * blocks)
+    let sums = UnsafeMutablePointer<Int32>.aligned(count * blocks)
+    let states = UnsafeMutablePointer<Float>.aligned((pieces + 1) * count * stride)
+    defer {
+      codes.deallocate()
+      scales.deallocate()
+      sums.deallocate()
+      states.deallocate()
+    }
+    let start = queries + first * heads * dimension
+    for i in 0..<count {
+      kernels.table.quantize_query(
+        start + i * dimension, dimension, codes + 32 * i * blocks, scales + i * blocks,
+        sums + i * blocks)
+    }
+    var work = ember_attention()
+    work.tokens = count / heads
+    work.heads = heads
+    work.first_visible = firstVisible + first
+    work.dimension = dimension
+    work.padded_dimension = padded
+    work.keys = UnsafeRawPointer(keyBytes)
+    work.values = UnsafeRawPointer(valueBytes)
+    work.key_scales = UnsafePointer(keyScales)
+    work.value_scales = UnsafePointer(valueScales)
+    work.queries = UnsafePointer(start)
+    work.query_stride = heads * dimension
+    work.query_codes = UnsafePointer(codes)
+    work.query_scales = UnsafePointer(scales)
+    work.query_sums = UnsafePointer(sums)
+    work.query_blocks = heads * blocks
+    work.scratch = states + pieces * count * stride
+    let runs = byPieces ? pieces : 1
+    for run in 0..<runs {
+      work.states = states + run * count * stride
+      let attend = bits == 16 ? kernels.table.attend : kernels.table.attend_q8
+      attend?(&work, run, byPieces ? 1 : pieces)
+    }
     var output = [Float](repeating: 0, count: count * dimension)
-    var states = [Float](repeating: .nan, count: pieces * count * stride)
-    var scratch = [Float](repeating: .nan, count: count * stride)
-    queries.withUnsafeBufferPointer { queries in
-      guard let start = queries.baseAddress.map({ $0 + first }) else { return }
+    output.withUnsafeMutableBufferPointer { output in
       for i in 0..<count {
-        codes.withUnsafeMutableBufferPointer { codes in
-          scales.withUnsafeMutableBufferPointer { scales in
-            sums.withUnsafeMutableBufferPointer { sums in
-              guard let codes = codes.baseAddress, let scales = scales.baseAddress,
-                let sums = sums.baseAddress
-              else { return }
-              kernels.table.quantize_query(
-                start + i * dimension, dimension, codes + 32 * i * blocks, scales + i * blocks,
-                sums + i * blocks)
-            }
-          }
-        }
-      }
-      withPointers(&states, &scratch, &output, codes, scales, sums) { work, states, output in
-        work.queries = start
-        work.tokens = tokenCount
-        work.first_visible = firstVisible + (token ?? 0)
-        let runs = byPieces ? pieces : 1
-        for run in 0..<runs {
-          work.states = states + run * count * stride
-          let attend = bits == 16 ? kernels.table.attend : kernels.table.attend_q8
-          attend?(&work, run, byPieces ? 1 : pieces)
-        }
-        for i in 0..<count {
-          kernels.table.join_attention(
-            states + i * stride, runs, count * stride, dimension, padded, output + i * dimension)
-        }
+        kernels.table.join_attention(
+          states + i * stride, runs, count * stride, dimension, padded,
+          output.baseAddress.map { $0 + i * dimension })
       }
     }
     return output
-  }
-
-  private func withPointers(
-    _ states: inout [Float], _ scratch: inout [Float], _ output: inout [Float], _ codes: [Int8],
-    _ scales: [Float], _ sums: [Int32],
-    _ body: (inout ember_attention, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>) -> Void
-  ) {
-    var work = ember_attention()
-    work.heads = heads
-    work.dimension = dimension
-    work.padded_dimension = padded
-    work.query_stride = heads * dimension
-    work.query_blocks = heads * blocks
-    keyBytes.withUnsafeBytes { keys in
-      valueBytes.withUnsafeBytes { values in
-        keyScales.withUnsafeBufferPointer { keyScales in
-          valueScales.withUnsafeBufferPointer { valueScales in
-            codes.withUnsafeBufferPointer { codes in
-              scales.withUnsafeBufferPointer { scales in
-                sums.withUnsafeBufferPointer { sums in
-                  states.withUnsafeMutableBufferPointer { states in
-                    scratch.withUnsafeMutableBufferPointer { scratch in
-                      output.withUnsafeMutableBufferPointer { output in
-                        work.keys = keys.baseAddress
-                        work.values = values.baseAddress
-                        work.key_scales = keyScales.baseAddress
-                        work.value_scales = valueScales.baseAddress
-                        work.query_codes = codes.baseAddress
-                        work.query_scales = scales.baseAddress
-                        work.query_sums = sums.baseAddress
-                        work.scratch = scratch.baseAddress
-                        guard let states = states.baseAddress, let output = output.baseAddress
-                        else { return }
-                        body(&work, states, output)
-                      }
-                    }
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
   }
 
   /// What attention is, in double precision, on the keys and values as they are stored; the

@@ -59,6 +59,7 @@ struct RunCommand: ParsableCommand {
   @Flag(name: .long, help: "Go on after the token with which the model ends a text.")
   var ignoreEnd = false
 
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
@@ -78,7 +79,8 @@ struct RunCommand: ParsableCommand {
     // The model first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
     let session = try InferenceSession(
-      model: loaded.model, contextLength: context, threads: threads.threads)
+      model: loaded.model, contextLength: context, threads: threads.threads,
+      cachePrecision: cache.precision)
     let prompt = try promptText()
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session)
@@ -139,6 +141,7 @@ private struct RunReport: Encodable {
   var peakMemoryBytes: Int
   var mappedBytes: Int
   var keyValueCacheBytes: Int
+  var cacheBits: Int
   var scratchBytes: Int
 
   init(
@@ -163,6 +166,7 @@ private struct RunReport: Encodable {
     peakMemoryBytes = peakMemory
     mappedBytes = model.file.fileBytes
     keyValueCacheBytes = session.cacheBytes
+    cacheBits = session.cachePrecision.rawValue
     scratchBytes = session.scratchBytes
   }
 

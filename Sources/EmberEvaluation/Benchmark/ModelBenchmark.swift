@@ -77,7 +77,7 @@ package struct ModelBenchmark {
   private func footprint() throws -> Int {
     let session = try InferenceSession(
       model: model, contextLength: plan.contextLength, threads: plan.threads.max(),
-      kernels: kernels)
+      cachePrecision: plan.cachePrecision, kernels: kernels)
     for test in plan.tests {
       session.truncate(to: 0)
       switch test {
@@ -118,7 +118,7 @@ private struct Lane {
     func session() throws -> InferenceSession {
       try InferenceSession(
         model: model, contextLength: plan.contextLength, threads: threads,
-        kernels: benchmark.kernels)
+        cachePrecision: plan.cachePrecision, kernels: benchmark.kernels)
     }
     decoding = try session()
     reading = try session()

@@ -9,6 +9,7 @@ package struct ModelBenchmarkReport: Sendable {
   package let weightBytesPerToken: Int
   package let kernels: String
   package let contextLength: Int
+  package let cachePrecision: CachePrecision
   package let repetitions: Int
   /// Of the process with the model and one session, before anything else took memory.
   package let peakMemoryBytes: Int
@@ -65,6 +66,7 @@ package struct ModelBenchmarkReport: Sendable {
     weightBytesPerToken = model.weightBytesPerToken
     self.kernels = kernels
     contextLength = plan.contextLength
+    cachePrecision = plan.cachePrecision
     repetitions = plan.repetitions
     self.peakMemoryBytes = peakMemoryBytes
     self.rows = rows
@@ -83,6 +85,7 @@ extension ModelBenchmarkReport: BenchmarkReport {
       ("file_bits_per_weight", .number(fileBitsPerWeight)),
       ("weight_bytes_per_token", .integer(weightBytesPerToken)),
       ("context_length", .integer(contextLength)),
+      ("cache_bits", .integer(cachePrecision.rawValue)),
       ("repetitions", .integer(repetitions)),
       ("peak_memory_bytes", .integer(peakMemoryBytes)),
     ]
@@ -111,7 +114,9 @@ extension ModelBenchmarkReport: BenchmarkReport {
   package var title: String {
     let name = file.split(separator: "/").last.map(String.init) ?? file
     return "\(machineWords), kernels \(kernels), \(name) (\(fixed(Double(fileBytes) / 1e6, 1)) MB,"
-      + " \(fixed(bitsPerWeight, 2)) bits per weight), peak memory"
+      + " \(fixed(bitsPerWeight, 2)) bits per weight),"
+      + (cachePrecision == .half ? "" : " key/value cache of \(cachePrecision.rawValue) bits,")
+      + " peak memory"
       + " \(fixed(Double(peakMemoryBytes) / 1e6, 1)) MB"
   }
 

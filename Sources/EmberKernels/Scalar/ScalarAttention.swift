@@ -66,8 +66,9 @@ enum ScalarAttention {
       floats[sums.count + 1] = denominator
     }
 
-    mutating func add(_ a: ember_attention, _ reader: CacheReader, _ query: Int, _ chunk: Range<Int>)
-    {
+    mutating func add(
+      _ a: ember_attention, _ reader: CacheReader, _ query: Int, _ chunk: Range<Int>
+    ) {
       var weights = chunk.map { reader.score(a, query, $0) }
       let old = maximum
       for score in weights where score > maximum { maximum = score }
