@@ -58,6 +58,7 @@ let package = Package(
       ]),
 
     .target(name: "EmberTestSupport", path: "Tests/EmberTestSupport"),
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     .testTarget(
       name: "EmberKernelsTests", dependencies: ["CKernels", "EmberKernels", "EmberTestSupport"]),
     .testTarget(
@@ -73,7 +74,8 @@ let package = Package(
         "EmberQuantizer", "EmberTestSupport",
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
-    .testTarget(name: "EmberTests", dependencies: ["Ember", "EmberTestSupport"]),
+    .testTarget(
+      name: "EmberTests", dependencies: ["AllocationCounter", "Ember", "EmberTestSupport"]),
     .testTarget(
       name: "EmberCLITests", dependencies: ["Ember", "EmberTestSupport"],
       exclude: ["snapshots"]),

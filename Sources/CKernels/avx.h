@@ -37,33 +37,44 @@ INLINE __m256i broadcast4(const int8_t *p) {
 INLINE __m256i low_codes(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 INLINE __m256i high_codes(__m256i v) { return low_codes(_mm256_srli_epi16(v, 4)); }
 
-// Eight rows × 32 columns of one token; the caller takes the zero point out.
-INLINE __m256i dot_q4_half(const uint8_t *w, const int8_t *x) {
-  __m256i acc = begin_q4(0);
+// The sums of `streams` row groups' blocks for one token, a group `stride` bytes behind the other.
+INLINE void dots_q4(const uint8_t *w, size_t stride, int streams, const int8_t *x, v16i *dots) {
+  __m256i acc[STREAMS][2];
+  for (int s = 0; s < streams; s++) acc[s][0] = acc[s][1] = begin_q4(0);
   for (int j = 0; j < 4; j++) {
-    __m256i v = load32(w + 64 * j);
-    acc = add_q4(acc, low_codes(v), broadcast4(x + 4 * j));
-    acc = add_q4(acc, high_codes(v), broadcast4(x + 16 + 4 * j));
+    __m256i low = broadcast4(x + 4 * j), high = broadcast4(x + 16 + 4 * j);
+    for (int s = 0; s < streams; s++) {
+      const uint8_t *line = w + s * stride + 64 * j;
+      __builtin_prefetch(line + Q4_TILE, 0, 3);
+      for (int i = 0; i < 2; i++) {
+        __m256i v = load32(line + 32 * i);
+        acc[s][i] = add_q4(acc[s][i], low_codes(v), low);
+        acc[s][i] = add_q4(acc[s][i], high_codes(v), high);
+      }
+    }
   }
-  return end_q4(acc, 0);
+  for (int s = 0; s < streams; s++) {
+    dots[s].lo = (v8i)end_q4(acc[s][0], 0);
+    dots[s].hi = (v8i)end_q4(acc[s][1], 0);
+  }
 }
 
-INLINE __m256i dot_q8_half(const uint8_t *w, const int8_t *x) {
-  __m256i acc = begin_q8(0);
-  for (int j = 0; j < 8; j++) acc = add_q8(acc, load32(w + 64 * j), broadcast4(x + 4 * j));
-  return end_q8(acc, 0);
-}
-
-#define DOT(NAME, HALF)                                                                          \
-  INLINE v16i NAME(const uint8_t *w, const int8_t *x) {                                          \
-    v16i v;                                                                                      \
-    v.lo = (v8i)HALF(w, x);                                                                      \
-    v.hi = (v8i)HALF(w + 32, x);                                                                 \
-    return v;                                                                                    \
+INLINE void dots_q8(const uint8_t *w, size_t stride, int streams, const int8_t *x, v16i *dots) {
+  __m256i acc[STREAMS][2];
+  for (int s = 0; s < streams; s++) acc[s][0] = acc[s][1] = begin_q8(0);
+  for (int j = 0; j < 8; j++) {
+    __m256i four = broadcast4(x + 4 * j);
+    for (int s = 0; s < streams; s++) {
+      const uint8_t *line = w + s * stride + 64 * j;
+      __builtin_prefetch(line + Q8_TILE, 0, 3);
+      for (int i = 0; i < 2; i++) acc[s][i] = add_q8(acc[s][i], load32(line + 32 * i), four);
+    }
   }
-
-DOT(dot_q4, dot_q4_half)
-DOT(dot_q8, dot_q8_half)
+  for (int s = 0; s < streams; s++) {
+    dots[s].lo = (v8i)end_q8(acc[s][0], 0);
+    dots[s].hi = (v8i)end_q8(acc[s][1], 0);
+  }
+}
 
 // The unfinished sums of sixteen rows × 32 columns, `count` tokens: at four tokens they take eight
 // registers and the weights of a step four.
@@ -135,8 +146,8 @@ INLINE v8f add_block(__m256i dot, v8f scale, v8f acc) {
     if (x->tokens - t == 1) PART(w, x, tiles, t, 1, sums);                                       \
   }
 
-DENSE_PART(dense_q4_part, block_q4, end_q4, 576, 256)
-DENSE_PART(dense_q8_part, block_q8, end_q8, 1088, 512)
+DENSE_PART(dense_q4_part, block_q4, end_q4, Q4_TILE, 256)
+DENSE_PART(dense_q8_part, block_q8, end_q8, Q8_TILE, 512)
 DENSE_TILE(dense_q4_tile, dense_q4_part)
 DENSE_TILE(dense_q8_tile, dense_q8_part)
 

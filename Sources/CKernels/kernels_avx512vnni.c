@@ -28,27 +28,41 @@ INLINE __m512i broadcast4(const int8_t *p) {
 INLINE __m512i low_codes(__m512i v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
 INLINE __m512i high_codes(__m512i v) { return low_codes(_mm512_srli_epi16(v, 4)); }
 
-INLINE v16i dot_q4(const uint8_t *w, const int8_t *x) {
-  __m512i low = _mm512_setzero_si512(), high = low;
+INLINE void dots_q4(const uint8_t *w, size_t stride, int streams, const int8_t *x, v16i *dots) {
+  __m512i low[STREAMS], high[STREAMS];
+  for (int s = 0; s < streams; s++) low[s] = high[s] = _mm512_setzero_si512();
   for (int j = 0; j < 4; j++) {
-    __m512i v = load64(w + 64 * j);
-    low = _mm512_dpbusd_epi32(low, low_codes(v), broadcast4(x + 4 * j));
-    // Left in the upper half of its byte, 16 times too large; taken back once per block.
-    __m512i upper = _mm512_and_si512(v, _mm512_set1_epi8((char)0xF0));
-    high = _mm512_dpbusd_epi32(high, upper, broadcast4(x + 16 + 4 * j));
+    __m512i x_low = broadcast4(x + 4 * j), x_high = broadcast4(x + 16 + 4 * j);
+    for (int s = 0; s < streams; s++) {
+      const uint8_t *line = w + s * stride + 64 * j;
+      __builtin_prefetch(line + Q4_TILE, 0, 3);
+      __m512i v = load64(line);
+      low[s] = _mm512_dpbusd_epi32(low[s], low_codes(v), x_low);
+      // Left in the upper half of its byte, 16 times too large; taken back once per block.
+      __m512i upper = _mm512_and_si512(v, _mm512_set1_epi8((char)0xF0));
+      high[s] = _mm512_dpbusd_epi32(high[s], upper, x_high);
+    }
   }
-  return (v16i)_mm512_add_epi32(low, _mm512_srai_epi32(high, 4));
+  for (int s = 0; s < streams; s++)
+    dots[s] = (v16i)_mm512_add_epi32(low[s], _mm512_srai_epi32(high[s], 4));
 }
 
 enum { Q8_ZERO = 128 };
 
-INLINE v16i dot_q8(const uint8_t *w, const int8_t *x) {
-  __m512i even = _mm512_setzero_si512(), odd = even;
+INLINE void dots_q8(const uint8_t *w, size_t stride, int streams, const int8_t *x, v16i *dots) {
+  __m512i even[STREAMS], odd[STREAMS];
+  for (int s = 0; s < streams; s++) even[s] = odd[s] = _mm512_setzero_si512();
   for (int j = 0; j < 8; j += 2) {
-    even = _mm512_dpbusd_epi32(even, load64(w + 64 * j), broadcast4(x + 4 * j));
-    odd = _mm512_dpbusd_epi32(odd, load64(w + 64 * j + 64), broadcast4(x + 4 * j + 4));
+    __m512i x_even = broadcast4(x + 4 * j), x_odd = broadcast4(x + 4 * j + 4);
+    for (int s = 0; s < streams; s++) {
+      const uint8_t *line = w + s * stride + 64 * j;
+      __builtin_prefetch(line + Q8_TILE, 0, 3);
+      __builtin_prefetch(line + Q8_TILE + 64, 0, 3);
+      even[s] = _mm512_dpbusd_epi32(even[s], load64(line), x_even);
+      odd[s] = _mm512_dpbusd_epi32(odd[s], load64(line + 64), x_odd);
+    }
   }
-  return (v16i)_mm512_add_epi32(even, odd);
+  for (int s = 0; s < streams; s++) dots[s] = (v16i)_mm512_add_epi32(even[s], odd[s]);
 }
 
 // Eight tokens at a time: their eight integer sums, eight float sums and the block's eight weight
@@ -87,8 +101,8 @@ INLINE void unpack_q8(const uint8_t *block, __m512i *weights) {
   for (int j = 0; j < 8; j++) weights[j] = load64(block + 64 * j);
 }
 
-DENSE_PART(dense_q4_part, 576, 256, unpack_q4, 8)
-DENSE_PART(dense_q8_part, 1088, 512, unpack_q8, 128)
+DENSE_PART(dense_q4_part, Q4_TILE, 256, unpack_q4, 8)
+DENSE_PART(dense_q8_part, Q8_TILE, 512, unpack_q8, 128)
 
 #define DENSE_TILE(NAME, PART)                                                                   \
   static void NAME(const uint8_t *w, const ember_token_tile *x, size_t tiles, v16f *sums) {      \

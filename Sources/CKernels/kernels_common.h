@@ -1,11 +1,13 @@
 // The kernels that are the same C on every instruction set. A kernel file includes vectors.h,
 // defines what only its instruction set can say, then includes this:
 //   v16f load16_half(const uint16_t *p)         16 halves as floats
-//   v16i dot_q4(const uint8_t *w, const int8_t *x)   16 rows × 32 columns, weights code 0 ... 15
-//   v16i dot_q8(const uint8_t *w, const int8_t *x)   likewise, code − 128 + Q8_ZERO
+//   void dots_q4(const uint8_t *w, size_t stride, int streams, const int8_t *x, v16i *dots)
+//                                    one token's block of 16 rows × 32 columns, weights code
+//                                    0 ... 15, for row groups `stride` bytes apart
+//   void dots_q8(...)                likewise, code − 128 + Q8_ZERO
 //   void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot)
-//                                               dot_q8 of 1 ... 4 x
-//   ATTENTION_SUMS                              v16f sums that attention keeps in registers
+//                                    one group's q8 block for 1 ... 4 x
+//   ATTENTION_SUMS                   v16f sums that attention keeps in registers
 //   void dense_q4_tile / dense_q8_tile(...)     many tokens at once
 //   v16i round_to_int(v16f v)                   nearest even
 

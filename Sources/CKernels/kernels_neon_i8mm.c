@@ -25,8 +25,8 @@ INLINE int32x4_t dot4(const uint8x16_t *weights, const int8_t *codes, int32x4_t 
   return sum;
 }
 
-DOT(dot_q4, unpack_q4, dot4)
-DOT(dot_q8, unpack_q8, dot4)
+DOTS(dots_q4, unpack_q4, dot4, Q4_TILE, 256)
+DOTS(dots_q8, unpack_q8, dot4, Q8_TILE, 512)
 DOT_QUERIES(dot_q8_queries, unpack_q8, dot4)
 
 // Columns 8k ... 8k + 7 of rows 0 and 1 in upper[k], of rows 2 and 3 in lower[k].
@@ -88,8 +88,8 @@ INLINE void by_two_tokens(const int8_t *one, const int8_t *other, int8x16_t *col
     }                                                                                            \
   }
 
-DENSE_PAIRS(dense_q4_pairs, 576, 256, unpack_q4, 8)
-DENSE_PAIRS(dense_q8_pairs, 1088, 512, unpack_q8, Q8_ZERO)
+DENSE_PAIRS(dense_q4_pairs, Q4_TILE, 256, unpack_q4, 8)
+DENSE_PAIRS(dense_q8_pairs, Q8_TILE, 512, unpack_q8, Q8_ZERO)
 
 #define DENSE_TILE_OF_PAIRS(NAME, PART)                                                          \
   static void NAME(const uint8_t *w, const ember_token_tile *x, size_t tiles, v16f *sums) {      \

@@ -47,18 +47,20 @@ enum { F16_TOKENS = 6 };
 // Tokens are counted at compile time; only a loop that is unrolled keeps their sums in registers.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// Sixteen rows × 32 columns for one token.
-#define DOT(NAME, UNPACK, DOT4)                                                                  \
-  INLINE v16i NAME(const uint8_t *w, const int8_t *x) {                                          \
-    int32x4_t quarters[4];                                                                       \
-    for (int i = 0; i < 4; i++) {                                                                \
-      uint8x16_t weights[8];                                                                     \
-      UNPACK(w + 16 * i, weights);                                                               \
-      quarters[i] = DOT4(weights, x, vdupq_n_s32(0));                                            \
+// Sixteen rows × 32 columns of `streams` row groups for one token.
+#define DOTS(NAME, UNPACK, DOT4, TILE, BLOCK_BYTES)                                              \
+  INLINE void NAME(const uint8_t *w, size_t stride, int streams, const int8_t *x, v16i *dots) {  \
+    for (int s = 0; s < streams; s++, w += stride) {                                             \
+      int32x4_t quarters[4];                                                                     \
+      for (int i = 0; i < 4; i++) {                                                              \
+        uint8x16_t weights[8];                                                                   \
+        UNPACK(w + 16 * i, weights);                                                             \
+        for (int line = BLOCK_BYTES / 4 * i; line < BLOCK_BYTES / 4 * (i + 1); line += 64)       \
+          __builtin_prefetch(w + TILE + line, 0, 3);                                             \
+        quarters[i] = DOT4(weights, x, vdupq_n_s32(0));                                          \
+      }                                                                                          \
+      memcpy(dots + s, quarters, sizeof quarters);                                               \
     }                                                                                            \
-    v16i v;                                                                                      \
-    memcpy(&v, quarters, sizeof v);                                                              \
-    return v;                                                                                    \
   }
 
 // Four rows, `count` tokens from `token` on: the unpacked weights of a block stay in eight

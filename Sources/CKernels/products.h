@@ -1,7 +1,5 @@
 // Products of weight matrices with a tile of tokens: what is the same on every instruction set.
 
-enum { Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
-
 // Adds the bias and the old content where asked, and stores the rows that exist.
 INLINE void store_rows(ember_output y, size_t rows, size_t group, size_t token, v16f sum) {
   size_t row = 16 * group;
@@ -24,56 +22,50 @@ INLINE v16f gather(const float *values, const uint16_t *columns) {
   return v;
 }
 
-// acc = fma(value, x[column], acc) per outlier step.
+// acc = fma(value, x[column], acc) per outlier step. Each asks for a line of the row group behind.
 INLINE v16f add_outliers(const uint8_t *steps, size_t count, const float *values, v16f acc) {
   for (size_t s = 0; s < count; s++) {
     const uint16_t *columns = (const uint16_t *)(steps + 64 * s);
+    __builtin_prefetch(steps + 64 * (s + count), 0, 3);
     acc = fma16(load16_half(columns + 16), gather(values, columns), acc);
   }
   return acc;
 }
 
-// Row groups that a single token's product takes at once: as many streams from memory, which one
-// alone cannot fill (four read 1.4 times as fast as one, eight no faster).
-enum { STREAMS = 4 };
-
-// Weights stream from memory, so the lines to come are asked for early, one to four kilobytes ahead
-// and spread through the loop (a burst per tile is 10 to 15 % slower).
-enum { Q4_AHEAD = 4 * Q4_TILE, Q8_AHEAD = 4 * Q8_TILE, F16_AHEAD = F16_TILE / 2 };
-
-// The dense part of `streams` neighbouring row groups for a single token.
-#define DENSE_ONE(NAME, TILE, BLOCK_BYTES, AHEAD, DOT, ZERO)                                     \
+// The dense part of `streams` neighbouring row groups for a single token. DOTS gives the integer sums
+// of one block in each of them, and asks for the lines AHEAD of it.
+#define DENSE_ONE(NAME, TILE, BLOCK_BYTES, DOTS, ZERO)                                           \
   INLINE void NAME(const uint8_t *w, size_t stride, int streams, const ember_token_tile *x,      \
                    size_t tiles, v16f *acc) {                                                    \
     const int8_t *codes = x->codes;                                                              \
     for (int s = 0; s < streams; s++) acc[s] = 0;                                                \
     for (size_t b = 0; b < 2 * tiles; b += 2, w += TILE) {                                       \
+      for (int s = 0; s < streams; s++) __builtin_prefetch(w + s * stride + TILE, 0, 3);         \
       for (size_t h = 0; h < 2; h++, codes += 32) {                                              \
-        v16i zero = (v16i)((ZERO) * x->sums[b + h]);                                             \
+        v16i dots[STREAMS], zero = (v16i)((ZERO) * x->sums[b + h]);                              \
+        DOTS(w + 64 + h * BLOCK_BYTES, stride, streams, codes, dots);                            \
         for (int s = 0; s < streams; s++) {                                                      \
-          const uint8_t *tile = w + s * stride;                                                  \
-          for (int line = 0; line < BLOCK_BYTES + 32; line += 64)                                \
-            __builtin_prefetch(tile + AHEAD + h * BLOCK_BYTES + line, 0, 3);                     \
-          v16i dot = DOT(tile + 64 + h * BLOCK_BYTES, codes) - zero;                             \
-          v16f scale = load16_half((const uint16_t *)(tile + 32 * h)) * (v16f)x->scales[b + h];  \
-          acc[s] = fma16(to_float(dot), scale, acc[s]);                                          \
+          const uint16_t *scales = (const uint16_t *)(w + s * stride + 32 * h);                  \
+          v16f scale = load16_half(scales) * (v16f)x->scales[b + h];                             \
+          acc[s] = fma16(to_float(dots[s] - zero), scale, acc[s]);                               \
         }                                                                                        \
       }                                                                                          \
     }                                                                                            \
   }
 
-DENSE_ONE(dense_q4_one, Q4_TILE, 256, Q4_AHEAD, dot_q4, 8)
-DENSE_ONE(dense_q8_one, Q8_TILE, 512, Q8_AHEAD, dot_q8, Q8_ZERO)
+DENSE_ONE(dense_q4_one, Q4_TILE, 256, dots_q4, 8)
+DENSE_ONE(dense_q8_one, Q8_TILE, 512, dots_q8, Q8_ZERO)
 
 // The blocks whose activations needed a second set of codes, after all others.
-#define RESIDUAL(NAME, TILE, BLOCK_BYTES, DOT, ZERO)                                             \
+#define RESIDUAL(NAME, TILE, BLOCK_BYTES, DOTS, ZERO)                                            \
   INLINE v16f NAME(const uint8_t *w, const ember_token_tile *x, size_t token, v16f acc) {        \
     for (size_t i = 0; i < x->residual_block_count; i++) {                                       \
       size_t b = x->residual_blocks[i], at = b * x->tokens + token;                              \
       if (x->residual_scales[at] == 0) continue;                                                 \
       const uint8_t *tile = w + b / 2 * TILE;                                                    \
-      v16i dot = DOT(tile + 64 + b % 2 * BLOCK_BYTES, x->residual_codes + 32 * at)               \
-        - (v16i)((ZERO) * x->residual_sums[at]);                                                 \
+      v16i dot;                                                                                  \
+      DOTS(tile + 64 + b % 2 * BLOCK_BYTES, 0, 1, x->residual_codes + 32 * at, &dot);            \
+      dot = dot - (v16i)((ZERO) * x->residual_sums[at]);                                         \
       v16f scale = load16_half((const uint16_t *)(tile + 32 * (b % 2)))                          \
         * (v16f)x->residual_scales[at];                                                          \
       acc = fma16(to_float(dot), scale, acc);                                                    \
@@ -81,8 +73,8 @@ DENSE_ONE(dense_q8_one, Q8_TILE, 512, Q8_AHEAD, dot_q8, Q8_ZERO)
     return acc;                                                                                  \
   }
 
-RESIDUAL(residual_q4, Q4_TILE, 256, dot_q4, 8)
-RESIDUAL(residual_q8, Q8_TILE, 512, dot_q8, Q8_ZERO)
+RESIDUAL(residual_q4, Q4_TILE, 256, dots_q4, 8)
+RESIDUAL(residual_q8, Q8_TILE, 512, dots_q8, Q8_ZERO)
 
 #define MULTIPLY(NAME, ONE, MANY, REST, TILE)                                                    \
   INLINE void NAME##_finish(ember_matrix m, const ember_token_tile *x, ember_output y, size_t g, \
@@ -97,11 +89,13 @@ RESIDUAL(residual_q8, Q8_TILE, 512, dot_q8, Q8_ZERO)
     v16f sums[16];                                                                               \
     size_t g = first, end = first + count;                                                       \
     if (x->tokens == 1) {                                                                        \
-      for (; g + STREAMS <= end; g += STREAMS) {                                                 \
-        ONE(m.data + g * m.group_stride, m.group_stride, STREAMS, x, m.column_tiles, sums);      \
-        for (size_t s = 0; s < STREAMS; s++) NAME##_finish(m, x, y, g + s, 0, sums[s]);          \
+      size_t each = count / STREAMS;                                                             \
+      for (; g < first + each; g++) {                                                            \
+        const uint8_t *w = m.data + g * m.group_stride;                                          \
+        ONE(w, each * m.group_stride, STREAMS, x, m.column_tiles, sums);                         \
+        for (size_t s = 0; s < STREAMS; s++) NAME##_finish(m, x, y, g + s * each, 0, sums[s]);   \
       }                                                                                          \
-      for (; g < end; g++) {                                                                     \
+      for (g = first + STREAMS * each; g < end; g++) {                                           \
         ONE(m.data + g * m.group_stride, 0, 1, x, m.column_tiles, sums);                         \
         NAME##_finish(m, x, y, g, 0, sums[0]);                                                   \
       }                                                                                          \
@@ -122,7 +116,7 @@ INLINE void dense_f16_one(const uint8_t *w, size_t stride, int streams, const em
   for (size_t c = 0; c < 64 * tiles; c += 2, w += 64) {
     for (int s = 0; s < streams; s++) {
       const uint16_t *halves = (const uint16_t *)(w + s * stride);
-      __builtin_prefetch(w + s * stride + F16_AHEAD, 0, 3);
+      __builtin_prefetch(w + s * stride + F16_TILE / 2, 0, 3);
       acc[s] = fma16(load16_half(halves), (v16f)x->values[c], acc[s]);
       acc[s] = fma16(load16_half(halves + 16), (v16f)x->values[c + 1], acc[s]);
     }

@@ -102,3 +102,13 @@ INLINE v16f exp16_of_negative(v16f x) {
   v16f power = (v16f)(((v16i)shifted - (v16i)round + 127) << 23);
   return (v16f)((v16i)(p * power) & ~tiny);
 }
+
+// Bytes of a weight matrix's tiles, 16 rows × 64 columns (formats/model-file.md).
+enum { Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
+
+// Row groups that a single token's product takes at once, from as many stretches of the matrix: one
+// stream from memory cannot fill the way to it (on a Zen 3 four read 1.5 times as fast as one, two
+// 1.3 times, eight no faster), and long streams are better than many short ones. Their lines to
+// come are asked for a tile ahead, one with each that is used: in bursts, or some and not others,
+// is slower than not at all.
+enum { STREAMS = 4 };

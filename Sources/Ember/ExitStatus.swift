@@ -155,6 +155,7 @@ extension ExitStatus {
       switch error {
       case .invalidProtocol, .noBeginOfSequence, .noModels, .invalidBenchmark: .usage
       case .outOfMemory: .outOfMemory
+      case .outOfDisk: .inputOutput
       case .textTooShort, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
         .tokenizersDiffer:
         .invalidData

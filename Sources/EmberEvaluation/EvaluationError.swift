@@ -20,6 +20,8 @@ public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible
   case invalidBenchmark(field: String, expected: String, found: String)
   /// Not enough memory for the buffers of a benchmark.
   case outOfMemory(bytes: Int, purpose: String)
+  /// Not enough room on the disk for a model of random weights.
+  case outOfDisk(folder: String, bytes: Int, free: Int)
 
   public var description: String {
     switch self {
@@ -48,6 +50,9 @@ public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible
       "\(field): expected \(expected), found \(found)"
     case .outOfMemory(let bytes, let purpose):
       "\(bytes) bytes for the \(purpose) cannot be had: end other programs, or choose a smaller one"
+    case .outOfDisk(let folder, let bytes, let free):
+      "\(folder): expected room for a model of \(bytes) bytes, found \(free) free: free some space,"
+        + " or write elsewhere with --keep"
     }
   }
 }

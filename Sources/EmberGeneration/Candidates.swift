@@ -1,20 +1,25 @@
+import EmberKernels
+
 /// The tokens that may still be drawn, in the order of their ids.
 ///
-/// Nothing is ever sorted: filters find the last key that is kept by counting digits (a radix
-/// selection, O(n) whatever the logits) and drop the keys below it. The buffers are allocated once
-/// per vocabulary size.
+/// Nothing is ever sorted: a filter finds the logit at its edge by counting digits (see
+/// `UnsafeSelection`), O(n) whatever the logits. Weights are counted as integers, so sums are exact
+/// and a filter cuts where it would in a sorted list. The buffers are allocated once per vocabulary
+/// size.
 struct Candidates: Sendable {
   private(set) var count = 0
   /// [vocabularySize] each, `count` in use
   private var ids: [Int32] = []
   private var logits: [Float] = []
-  private var weights: [Double] = []
-  /// Sums of weights, and numbers of candidates, by one digit of the key.
-  private var binWeights = [Double](repeating: 0, count: binCount)
-  private var binCounts = [Int](repeating: 0, count: binCount)
+  /// e^((logit − maximum) / temperature), 0 ... 1
+  private var weights: [Float] = []
+  /// What top-p leaves of them.
+  private var cutoff = Cutoff.none
+  private var members: [Int32] = []
+  private var bins = [UInt64](repeating: 0, count: UnsafeSelection.binCount)
 
-  private static let digitBits = 11
-  private static let binCount = 1 << digitBits
+  /// Tokens looked at between two selections of the largest, at least.
+  private static let chunk = 8192
 
   /// Takes the tokens whose logits are above `floor`, the `limit` largest of them at most.
   mutating func gather(_ source: UnsafeMutableBufferPointer<Float>, above floor: Float, limit: Int)
@@ -22,136 +27,122 @@ struct Candidates: Sendable {
     if ids.count < source.count {
       ids = [Int32](repeating: 0, count: source.count)
       logits = [Float](repeating: 0, count: source.count)
-      weights = [Double](repeating: 0, count: source.count)
+      weights = [Float](repeating: 0, count: source.count)
+      members = [Int32](repeating: 0, count: source.count)
     }
     count = 0
+    cutoff = .none
     var floor = floor
-    // Selecting halves the buffer each time it is full, so that a token costs O(1) on average.
-    let capacity = limit < source.count / 2 ? min(source.count, max(2 * limit, 1024)) : .max
-    for id in source.indices {
-      let logit = source[id]
-      if logit > floor {
-        ids[count] = Int32(truncatingIfNeeded: id)
-        logits[count] = logit
-        count += 1
-        if count == capacity {
-          keepLargest(limit)
-          // A later token of the same logit has a higher id, so it loses.
-          floor = logits[..<count].min() ?? floor
-        }
+    for start in stride(from: 0, to: source.count, by: Self.chunk) {
+      append(source, start..<min(start + Self.chunk, source.count), above: floor)
+      // Selecting at least halves what is there, so that a token costs O(1) on average.
+      if limit <= Self.chunk / 2, count >= Self.chunk {
+        keepLargest(limit)
+        // A later token of the same logit has a higher id, so it loses.
+        floor = logits[..<count].min() ?? floor
       }
     }
     keepLargest(limit)
   }
 
   /// weight = e^((logit − maximum) · scale)
-  mutating func weigh(maximum: Float, scale: Double) {
+  mutating func weigh(maximum: Float, scale: Float, kernels: Kernels) {
     let count = count
     logits.withUnsafeBufferPointer { logits in
       weights.withUnsafeMutableBufferPointer { weights in
-        guard let output = weights.baseAddress else { return }
-        UnsafeExponential.exponentials(
-          UnsafeBufferPointer(rebasing: logits[..<count]), minus: maximum, scale: scale,
-          into: output)
+        for i in 0..<count { weights[i] = (logits[i] - maximum) * scale }
+        if let start = weights.baseAddress { _ = kernels.table.exponentials(start, 0, count) }
       }
     }
   }
 
   /// Drops the candidates whose weight is below `minimum`.
-  mutating func keepWeights(from minimum: Double) {
-    keep { _, weight in weight >= minimum }
+  mutating func keepWeights(from minimum: Float) {
+    keep { _, _, weight in weight >= minimum ? 1 : 0 }
+  }
+
+  /// Keeps the smallest set of candidates of the largest logits whose weights come to `share` of all.
+  /// It must be the last filter.
+  mutating func keepHeaviest(share: Float) {
+    cutoff = select { i, weights in
+      UnsafeSelection.amount(weights[i])
+    } reaching: { total in
+      UInt64(max(0, (Double(share) * Double(total)).rounded(.up)))
+    }
+  }
+
+  /// The candidate at `random` / 2⁶⁴ of the way through the weights, in the order of the ids.
+  func draw(_ random: UInt64) -> Int32? {
+    let index = logits.withUnsafeBufferPointer { logits in
+      weights.withUnsafeBufferPointer { weights in
+        UnsafeSelection.draw(random, logits, weights, count, cutoff)
+      }
+    }
+    return index.map { ids[$0] }
   }
 
   /// Keeps the candidates of the largest logits, lower ids first among equals.
   private mutating func keepLargest(_ limit: Int) {
     if count <= limit { return }
-    keepLargest(reaching: Double(limit)) { _ in 1 }
+    let cutoff = select(amount: { _, _ in 1 }, reaching: { _ in UInt64(limit) })
+    keep { i, logit, _ in Int(cutoff.keeps(UnsafeSelection.key(logit), at: i)) }
   }
 
-  /// Keeps the smallest set of candidates of the largest logits whose weights come to `share` of all.
-  mutating func keepHeaviest(share: Double) {
-    let total = totalWeight
-    // Candidates below (1 − share) · total / count have less than 1 − share together, so the others
-    // have the share without them; this pass spares the selection most of a vocabulary.
-    let negligible = (1 - share) * total / Double(max(1, count))
-    keepWeights(from: 0.999 * negligible)
-    keepLargest(reaching: share * total) { weight in weight }
-  }
-
-  /// The candidate at `unit` (0 ..< 1) of the way through the weights, in the order of the ids.
-  func draw(_ unit: Double) -> Int32? {
-    let target = unit * totalWeight
-    var sum = 0.0
-    for i in 0..<count {
-      sum += weights[i]
-      if sum > target { return ids[i] }
-    }
-    // The total is added up in another order, so rounding can leave the target just out of reach.
-    return weights[..<count].lastIndex { $0 > 0 }.map { ids[$0] }
-  }
-
-  private var totalWeight: Double {
-    // Four partial sums, so that one addition need not wait for the one before.
-    var sums = SIMD4<Double>()
-    let whole = count / 4 * 4
-    for i in stride(from: 0, to: whole, by: 4) {
-      sums += SIMD4(weights[i], weights[i + 1], weights[i + 2], weights[i + 3])
-    }
-    return weights[whole..<count].reduce((sums[0] + sums[2]) + (sums[1] + sums[3]), +)
-  }
-
-  /// Keeps candidates from the largest key down until their weights reach `target`. Digit by digit
-  /// from the top: the digit in which the target is reached is that of the last key to keep.
-  private mutating func keepLargest(reaching target: Double, weight: (Double) -> Double) {
-    var prefix: UInt64 = 0
-    var remaining = target
-    var low = 64
-    while low > 0 {
-      let high = low
-      low = max(0, low - Self.digitBits)
-      let largestDigit = (1 << (high - low)) - 1
-      for bin in 0..<Self.binCount {
-        binWeights[bin] = 0
-        binCounts[bin] = 0
-      }
-      for i in 0..<count {
-        let key = Self.key(logits[i], ids[i])
-        // A shift by 64 is 0 in Swift, so that all keys have the empty prefix.
-        if key >> UInt64(high) == prefix >> UInt64(high) {
-          let bin = Int(truncatingIfNeeded: key >> UInt64(low)) & largestDigit
-          binWeights[bin] += weight(weights[i])
-          binCounts[bin] += 1
+  @inline(__always)
+  private mutating func select(
+    amount: (Int, UnsafeBufferPointer<Float>) -> UInt64, reaching: (UInt64) -> UInt64
+  ) -> Cutoff {
+    let count = count
+    return logits.withUnsafeBufferPointer { logits in
+      weights.withUnsafeBufferPointer { weights in
+        bins.withUnsafeMutableBufferPointer { bins in
+          members.withUnsafeMutableBufferPointer { members in
+            UnsafeSelection.cutoff(
+              logits, count, bins: bins, members: members, amount: { amount($0, weights) },
+              reaching: reaching)
+          }
         }
       }
-      var bin = largestDigit
-      // Rounding may leave a rest that no bin covers: then everything is kept, down to digit 0.
-      while bin > 0, binWeights[bin] < remaining {
-        remaining -= binWeights[bin]
-        bin -= 1
-      }
-      prefix |= UInt64(bin) << UInt64(low)
-      // Nothing else shares the digits so far: the key with zeros behind them is a bound as good.
-      if binCounts[bin] <= 1 { break }
     }
-    keep { key, _ in key >= prefix }
   }
 
-  private mutating func keep(_ condition: (_ key: UInt64, _ weight: Double) -> Bool) {
-    var kept = 0
-    for i in 0..<count where condition(Self.key(logits[i], ids[i]), weights[i]) {
-      ids[kept] = ids[i]
-      logits[kept] = logits[i]
-      weights[kept] = weights[i]
-      kept += 1
+  // MARK: - Loops without branches: whether a token stays is close to random
+
+  private mutating func append(
+    _ source: UnsafeMutableBufferPointer<Float>, _ range: Range<Int>, above floor: Float
+  ) {
+    var kept = count
+    let floor = UInt64(UnsafeSelection.key(floor))
+    ids.withUnsafeMutableBufferPointer { ids in
+      logits.withUnsafeMutableBufferPointer { logits in
+        for id in range {
+          // Never behind `id`, so there is room.
+          ids[kept] = Int32(truncatingIfNeeded: id)
+          logits[kept] = source[id]
+          kept &+= Int((floor &- UInt64(UnsafeSelection.key(source[id]))) >> 63)
+        }
+      }
     }
     count = kept
   }
 
-  /// Larger for larger logits and, among equals, for lower ids; no two are the same.
-  private static func key(_ logit: Float, _ id: Int32) -> UInt64 {
-    // Adding 0 makes −0 a 0.
-    let bits = (logit + 0).bitPattern
-    let ordered = bits >> 31 == 1 ? ~bits : bits | 1 << 31
-    return UInt64(ordered) << 32 | UInt64(~UInt32(bitPattern: id))
+  @inline(__always)
+  private mutating func keep(_ keeps: (_ index: Int, _ logit: Float, _ weight: Float) -> Int) {
+    let count = count
+    var kept = 0
+    ids.withUnsafeMutableBufferPointer { ids in
+      logits.withUnsafeMutableBufferPointer { logits in
+        weights.withUnsafeMutableBufferPointer { weights in
+          for i in 0..<count {
+            let (id, logit, weight) = (ids[i], logits[i], weights[i])
+            ids[kept] = id
+            logits[kept] = logit
+            weights[kept] = weight
+            kept &+= keeps(i, logit, weight)
+          }
+        }
+      }
+    }
+    self.count = kept
   }
 }

@@ -1,3 +1,4 @@
+public import EmberKernels
 import Foundation
 
 /// Chooses the next token of a text from the logits, by the steps of `SamplingOptions`.
@@ -8,21 +9,25 @@ import Foundation
 /// ```
 ///
 /// The same seed, options and logits give the same tokens on every platform and in every later
-/// version: the random numbers are SplitMix64's, e^x is Ember's own, and sums run in double
-/// precision in the order of the ids. One call is O(vocabulary) and allocates nothing after the
+/// version: the random numbers are SplitMix64's, e^x is the kernels', whose tables all give the same
+/// bits, and weights are added up as integers. A token's weight is right to 2·10⁻⁷, relative, and a
+/// further 2·10⁻⁷ per unit of its exponent; the least probable, 7·10⁻¹² times as likely as the most
+/// probable or less, are never drawn. One call is O(vocabulary) and allocates nothing after the
 /// first.
 public struct Sampler: Sendable {
   public let options: SamplingOptions
   public let seed: UInt64
+  private let kernels: Kernels
   private var generator: SplitMix64
   private var candidates = Candidates()
   /// One bit per id, all clear between calls.
   private var penalized: [UInt64] = []
 
   /// Values that `SamplingOptions.validate` refuses give an arbitrary choice, no crash.
-  public init(options: SamplingOptions, seed: UInt64) {
+  public init(options: SamplingOptions, seed: UInt64, kernels: Kernels = .best) {
     self.options = options
     self.seed = seed
+    self.kernels = kernels
     generator = SplitMix64(seed: seed)
   }
 
@@ -42,26 +47,27 @@ public struct Sampler: Sendable {
       let id = logits.firstIndex(of: maximum) ?? 0
       return Int32(truncatingIfNeeded: id)
     }
-    let temperature = Double(options.temperature)
     candidates.gather(
-      logits, above: floor(maximum, temperature),
-      limit: options.topK > 0 ? options.topK : .max)
-    candidates.weigh(maximum: maximum, scale: 1 / temperature)
-    if options.minP > 0 { candidates.keepWeights(from: Double(options.minP)) }
-    if options.topP < 1 { candidates.keepHeaviest(share: Double(options.topP)) }
-    guard let id = candidates.draw(generator.nextUnit()) else {
+      logits, above: floor(maximum), limit: options.topK > 0 ? options.topK : .max)
+    // Finite, so that the largest logit's exponent is 0 at the smallest temperature too.
+    let scale = min(1 / options.temperature, .greatestFiniteMagnitude)
+    candidates.weigh(maximum: maximum, scale: scale, kernels: kernels)
+    if options.minP > 0 { candidates.keepWeights(from: options.minP) }
+    if options.topP < 1 { candidates.keepHeaviest(share: options.topP) }
+    guard let id = candidates.draw(generator.next()) else {
       throw .notFinite(position: history.count)
     }
     return id
   }
 
-  /// A logit below all that min-p keeps. Both filters keep the tokens above some place of one
-  /// order, so this may come before top-k; it spares the work on most of a large vocabulary. The
-  /// exact condition follows; this one is loose by far more than the rounding of `log`.
-  private func floor(_ maximum: Float, _ temperature: Double) -> Float {
-    guard options.minP > 0 else { return -.infinity }
-    let exact = Double(maximum) + temperature * log(Double(options.minP))
-    return Float(exact - 1e-3 * temperature - 1e-5 * abs(exact)).nextDown
+  /// A logit below all that can be drawn and all that min-p keeps. All filters keep the tokens above
+  /// some place of one order, so this may come before top-k; it spares the work on most of a large
+  /// vocabulary. The exact conditions follow; this one is loose by far more than any rounding.
+  private func floor(_ maximum: Float) -> Float {
+    let minimum = options.minP > 0 ? log(Double(options.minP)) - 1e-3 : -.infinity
+    let exponent = max(minimum, -UnsafeSelection.negligibleExponent)
+    let exact = Double(maximum) + Double(options.temperature) * exponent
+    return Float(exact - 1e-5 * abs(exact)).nextDown
   }
 
   private mutating func penalize(

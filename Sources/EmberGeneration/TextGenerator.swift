@@ -159,8 +159,15 @@ public final class TextGenerator {
     _ isCancelled: () -> Bool, _ emit: (String) throws -> Void
   ) throws -> StopReason {
     let clock = ContinuousClock()
-    var sampler = Sampler(options: options.sampling, seed: options.seed)
+    var sampler = Sampler(
+      options: options.sampling, seed: options.seed, kernels: session.kernels)
+    // Room for the whole text, so that a token allocates nothing.
+    let room = min(
+      options.maximumTokens ?? .max, session.contextLength - session.position + 1)
+    history.reserveCapacity(history.count + room)
+    result.ids.reserveCapacity(room)
     var last: [Int32] = []
+    last.reserveCapacity(1)
     while true {
       if let maximum = options.maximumTokens, result.ids.count >= maximum { return .maximumTokens }
       if isCancelled() { return .cancelled }

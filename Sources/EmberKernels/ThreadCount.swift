@@ -7,35 +7,45 @@ public enum ThreadCount {
   ///
   /// Two hardware threads of a core share its arithmetic units and its way to memory, so a second
   /// one mostly waits for the first.
-  public static let recommended: Int = max(1, min(physicalCores, quota ?? .max))
+  public static let recommended: Int = {
+    #if os(Linux)
+      return recommended(cores: physicalCores, quota: ControlGroup.current.processorQuota)
+    #else
+      return max(1, physicalCores)
+    #endif
+  }()
+
+  /// Threads for so many cores and a quota of so many processors.
+  ///
+  /// A broken quota is rounded up: 1.5 processors keep two threads going for three quarters of the
+  /// time, where a single thread would leave a third of the quota unused.
+  package static func recommended(cores: Int, quota: Double?) -> Int {
+    guard let quota, quota < Double(cores) else { return max(1, cores) }
+    return max(1, Int(quota.rounded(.up)))
+  }
 
   #if os(Linux)
     /// Distinct cores among the processors in the affinity mask.
     private static var physicalCores: Int {
+      let cores = physicalCores(
+        mayRunOn: { ember_may_run_on(Int32($0)) == 1 },
+        contents: { try? String(contentsOfFile: $0, encoding: .utf8) })
+      return cores > 0 ? cores : ProcessInfo.processInfo.activeProcessorCount
+    }
+
+    /// - Parameters:
+    ///   - mayRunOn: whether a processor is in the affinity mask.
+    ///   - contents: the files to read, for tests.
+    package static func physicalCores(
+      mayRunOn: (Int) -> Bool, contents: ControlGroup.Contents
+    ) -> Int {
       var cores = Set<String>()
-      for cpu in 0..<1024 where ember_may_run_on(Int32(cpu)) == 1 {
-        let siblings = contents("/sys/devices/system/cpu/cpu\(cpu)/topology/thread_siblings_list")
-        cores.insert(siblings ?? "\(cpu)")
+      for processor in 0..<1024 where mayRunOn(processor) {
+        let path = "/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list"
+        let siblings = contents(path)?.trimmingCharacters(in: .whitespacesAndNewlines)
+        cores.insert(siblings ?? "\(processor)")
       }
-      return cores.isEmpty ? ProcessInfo.processInfo.activeProcessorCount : cores.count
-    }
-
-    /// Whole processors that the cgroup's quota comes to, or nil where there is none.
-    private static var quota: Int? {
-      if let line = contents("/sys/fs/cgroup/cpu.max") {
-        let fields = line.split(separator: " ").compactMap { Double($0) }
-        return fields.count == 2 ? Int(fields[0] / fields[1]) : nil
-      }
-      guard let quota = contents("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").flatMap(Double.init),
-        let period = contents("/sys/fs/cgroup/cpu/cpu.cfs_period_us").flatMap(Double.init),
-        quota > 0, period > 0
-      else { return nil }
-      return Int(quota / period)
-    }
-
-    private static func contents(_ path: String) -> String? {
-      (try? String(contentsOfFile: path, encoding: .utf8))?
-        .trimmingCharacters(in: .whitespacesAndNewlines)
+      return cores.count
     }
   #else
     private static var physicalCores: Int {
@@ -48,7 +58,5 @@ public enum ThreadCount {
       }
       return ProcessInfo.processInfo.activeProcessorCount
     }
-
-    private static let quota: Int? = nil
   #endif
 }

@@ -14,7 +14,9 @@ import Dispatch
 /// wait until all *pieces* are done; nothing waits for a worker to arrive. So a step also finishes
 /// where Dispatch runs the workers one after another: on one core, on a busy machine, with more
 /// workers than cores. A wait spins briefly and then sleeps in the kernel, so an idle model uses
-/// no processor. Which worker does a piece never changes what is computed.
+/// no processor. Which worker does a piece never changes what is computed. One worker allocates
+/// nothing; several, what Dispatch itself does per region: 2 + `threadCount` blocks of at most 64
+/// bytes.
 public final class ThreadTeam: @unchecked Sendable {
   // Sendable because a step touches the phases only through atomic operations.
 
@@ -40,15 +42,19 @@ public final class ThreadTeam: @unchecked Sendable {
   deinit { UnsafeMutableRawPointer(phases).deallocate() }
 
   /// Runs `body` on every worker and returns when all phases are done. One step at a time.
-  public func step(_ body: @Sendable (inout Worker) -> Void) {
-    if threadCount == 1 {
-      var worker = Worker(team: self)
+  ///
+  /// - Parameter workers: fewer than the team has where the step is too small for all, at least 1;
+  ///   a single one runs on the caller's thread, without Dispatch.
+  public func step(workers: Int? = nil, _ body: @Sendable (inout Worker) -> Void) {
+    let workers = max(1, min(workers ?? threadCount, threadCount))
+    if workers == 1 {
+      var worker = Worker(team: self, threadCount: 1)
       body(&worker)
       return
     }
     ember_phase_reset(phases, UInt32(phaseCapacity))
-    DispatchQueue.concurrentPerform(iterations: threadCount) { _ in
-      var worker = Worker(team: self)
+    DispatchQueue.concurrentPerform(iterations: workers) { _ in
+      var worker = Worker(team: self, threadCount: workers)
       body(&worker)
     }
   }
@@ -56,17 +62,19 @@ public final class ThreadTeam: @unchecked Sendable {
   /// One thread's view of a step.
   public struct Worker: ~Copyable {
     private let team: ThreadTeam
+    /// Workers of this step.
+    public let threadCount: Int
     private var current = 0
 
-    fileprivate init(team: ThreadTeam) { self.team = team }
-
-    /// Workers of this step.
-    public var threadCount: Int { team.threadCount }
+    fileprivate init(team: ThreadTeam, threadCount: Int) {
+      self.team = team
+      self.threadCount = threadCount
+    }
 
     /// Does `pieces` pieces of work, this worker's share of them here, and returns when all are
     /// done. Every worker must reach the same phases in the same order.
     public mutating func phase(pieces: Int, _ body: (Int) -> Void) {
-      if team.threadCount == 1 {
+      if threadCount == 1 {
         for piece in 0..<pieces { body(piece) }
         return
       }

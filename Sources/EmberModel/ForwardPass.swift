@@ -54,19 +54,18 @@ struct ForwardPass: @unchecked Sendable {
     let a = architecture.attention
     normalise(layer.attentionNorm, &worker)
     multiply(
-      [
-        (layer.query, scratch.queries, scratch.queryStride),
-        (layer.key, scratch.keys, scratch.keyStride),
-        (layer.value, scratch.values, scratch.keyStride),
-      ], by: scratch.normed, &worker)
+      Product(layer.query, into: scratch.queries, stride: scratch.queryStride),
+      Product(layer.key, into: scratch.keys, stride: scratch.keyStride),
+      Product(layer.value, into: scratch.values, stride: scratch.keyStride),
+      by: scratch.normed, &worker)
     worker.phase(dividing: tokenCount * a.keyValueHeadCount) { range in
       for item in range { place(item / a.keyValueHeadCount, item % a.keyValueHeadCount, index) }
     }
     attend(layer: index, &worker)
     quantize(scratch.attended, for: layer.attentionOutput.weight, &worker)
     multiply(
-      [(layer.attentionOutput, scratch.stream, architecture.width)], by: scratch.attended,
-      accumulating: true, &worker)
+      Product(layer.attentionOutput, into: scratch.stream, stride: architecture.width),
+      by: scratch.attended, accumulating: true, &worker)
   }
 
   /// Rotates and scales the queries of one token that share key/value head `head`, rotates the
@@ -184,17 +183,19 @@ struct ForwardPass: @unchecked Sendable {
   private func feedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
     normalise(layer.feedForwardNorm, &worker)
     let inner = scratch.inner
-    var products = [(layer.up, inner.values, inner.paddedColumns)]
-    if let gate = layer.gate {
-      products.append((gate, scratch.gate, architecture.feedForwardWidth))
-    }
-    multiply(products, by: scratch.normed, &worker)
+    multiply(
+      Product(layer.up, into: inner.values, stride: inner.paddedColumns),
+      layer.gate.map {
+        Product($0, into: scratch.gate, stride: architecture.feedForwardWidth)
+      },
+      by: scratch.normed, &worker)
     worker.phase(pieces: inner.tileCount) { tile in
       for t in inner.tokenRange(ofTile: tile) { activate(inner.vector(t), gate: scratch.gate(t)) }
       if layer.down.weight.type != .f16 { inner.quantize(tile: tile, kernels: kernels) }
     }
     multiply(
-      [(layer.down, scratch.stream, architecture.width)], by: inner, accumulating: true, &worker)
+      Product(layer.down, into: scratch.stream, stride: architecture.width), by: inner,
+      accumulating: true, &worker)
   }
 
   /// up = activation(gate) ⊙ up, or activation(up) where there is no gate.
@@ -219,7 +220,9 @@ struct ForwardPass: @unchecked Sendable {
       if weights.head.type != .f16 { input.quantize(tile: 0, kernels: kernels) }
     }
     multiply(
-      [(Weights.Linear(weight: weights.head, bias: nil), scratch.logits, scratch.logitsStride)],
+      Product(
+        Weights.Linear(weight: weights.head, bias: nil), into: scratch.logits,
+        stride: scratch.logitsStride),
       by: input, &worker)
   }
 
@@ -250,23 +253,43 @@ struct ForwardPass: @unchecked Sendable {
     worker.phase(pieces: inputs.tileCount) { inputs.quantize(tile: $0, kernels: kernels) }
   }
 
-  /// Products with a common input, as one phase: their row groups in a row.
+  /// output[t] = linear · input[t], rows `stride` floats apart.
+  private struct Product {
+    let linear: Weights.Linear
+    let output: UnsafeMutablePointer<Float>
+    let stride: Int
+
+    init(_ linear: Weights.Linear, into output: UnsafeMutablePointer<Float>, stride: Int) {
+      self.linear = linear
+      self.output = output
+      self.stride = stride
+    }
+
+    var rowGroups: Int { linear.weight.rowGroups }
+  }
+
+  /// Up to three products with a common input, as one phase: their row groups in a row. (A list of
+  /// them would be an array, and a step allocates nothing.)
   private func multiply(
-    _ products: [(linear: Weights.Linear, output: UnsafeMutablePointer<Float>, stride: Int)],
-    by inputs: Activations, accumulating: Bool = false, _ worker: inout ThreadTeam.Worker
+    _ first: Product, _ second: Product? = nil, _ third: Product? = nil, by inputs: Activations,
+    accumulating: Bool = false, _ worker: inout ThreadTeam.Worker
   ) {
-    let total = products.reduce(0) { $0 + $1.linear.weight.rowGroups }
+    let secondStart = first.rowGroups
+    let thirdStart = secondStart + (second?.rowGroups ?? 0)
+    let total = thirdStart + (third?.rowGroups ?? 0)
+    func rows(_ range: Range<Int>, of product: Product?, from start: Int) {
+      guard let product else { return }
+      let groups = range.clamped(to: start..<start + product.rowGroups)
+      if groups.isEmpty { return }
+      product.linear.weight.multiply(
+        inputs, groups: groups.lowerBound - start..<groups.upperBound - start,
+        output: product.output, stride: product.stride, bias: product.linear.bias,
+        accumulating: accumulating, kernels: kernels)
+    }
     worker.phase(dividing: total, unit: Matrix.groupsAtOnce) { range in
-      var first = 0
-      for (linear, output, stride) in products {
-        let groups = range.clamped(to: first..<first + linear.weight.rowGroups)
-        if !groups.isEmpty {
-          linear.weight.multiply(
-            inputs, groups: groups.lowerBound - first..<groups.upperBound - first, output: output,
-            stride: stride, bias: linear.bias, accumulating: accumulating, kernels: kernels)
-        }
-        first += linear.weight.rowGroups
-      }
+      rows(range, of: first, from: 0)
+      rows(range, of: second, from: secondStart)
+      rows(range, of: third, from: thirdStart)
     }
   }
 }

@@ -80,16 +80,24 @@ package struct Weights: @unchecked Sendable {
     head = a.tiedHead ? embedding : try binder.matrix(TensorName.head, a.vocabularySize, a.width)
   }
 
-  /// Bytes of weights that one decoded token reads: every matrix once, the embedding only as head.
+  /// Bytes of weights that one decoded token reads: every matrix and vector once, of the tables of
+  /// tokens and positions one row. Rows lie interleaved by 16, so that a row touches the cache lines
+  /// of its whole group.
   package var bytesPerToken: Int {
-    layers.reduce(head.byteCount) { sum, layer in
+    func bytes(_ norm: Norm, _ width: Int) -> Int { width * (norm.bias == nil ? 4 : 8) }
+    let width = embedding.columns
+    var sum = head.byteCount + embedding.groupStride + (position?.groupStride ?? 0)
+    sum += bytes(finalNorm, width)
+    for layer in layers {
+      sum += bytes(layer.attentionNorm, width) + bytes(layer.feedForwardNorm, width)
       let matrices = [
         layer.query, layer.key, layer.value, layer.attentionOutput, layer.up, layer.down,
       ]
-      return matrices.reduce(sum + (layer.gate?.weight.byteCount ?? 0)) {
-        $0 + $1.weight.byteCount
+      for linear in matrices + [layer.gate].compactMap({ $0 }) {
+        sum += linear.weight.byteCount + (linear.bias == nil ? 0 : linear.weight.rows * 4)
       }
     }
+    return sum
   }
 }
 

@@ -22,13 +22,8 @@ public struct StreamDecoder: Sendable {
     let afterBegin = previous != nil && previous == tokenizer.beginOfSequence
     previous = id
     if tokenizer.isSpecial(id) { return "" }
-    var bytes = tokenizer.bytes(of: id)[...]
-    if afterBegin && tokenizer.layout.options.contains(.stripsLeadingSpace)
-      && bytes.first == UInt8(ascii: " ")
-    {
-      bytes = bytes.dropFirst()
-    }
-    held += bytes
+    let stripsSpace = afterBegin && tokenizer.layout.options.contains(.stripsLeadingSpace)
+    tokenizer.appendBytes(of: id, to: &held, strippingSpace: stripsSpace)
     let unfinished = UTF8Decoding.unfinishedByteCount(held)
     let text = String(decoding: held.dropLast(unfinished), as: UTF8.self)
     held.removeFirst(held.count - unfinished)

@@ -6,6 +6,16 @@ extension Tokenizer {
     return withView { Array($0.piece(id)) } ?? []
   }
 
+  /// Appends them to a buffer, without an array in between.
+  func appendBytes(of id: Int32, to buffer: inout [UInt8], strippingSpace: Bool) {
+    guard flags(id) != nil else { return }
+    withView { view in
+      let piece = view.piece(id)
+      let skipped = strippingSpace && piece.first == UInt8(ascii: " ") ? 1 : 0
+      buffer.append(contentsOf: UnsafeBufferPointer(rebasing: piece[skipped...]))
+    }
+  }
+
   /// A token for display: printable, with bytes that are not UTF-8 and control characters shown as
   /// <0xNN>.
   public func piece(_ id: Int32) -> String {

@@ -30,11 +30,12 @@ struct EmberProcess {
   /// - Parameters:
   ///   - input: standard input; empty by default.
   ///   - folder: the working folder.
+  ///   - wrapper: a program and its arguments, to run `ember` by.
   ///   - environment: variables beside those of the tests.
   ///   - whileRunning: called once the process runs, with what it has printed so far at hand.
   static func run(
     _ arguments: [String], input: String = "", in folder: URL,
-    environment: [String: String] = [:],
+    by wrapper: [String] = [], environment: [String: String] = [:],
     whileRunning: (Running) async throws -> Void = { _ in }
   ) async throws -> Result {
     // Files instead of pipes: no amount of output can block the process.
@@ -47,8 +48,9 @@ struct EmberProcess {
     }
     let (output, error) = (try file("output"), try file("error"))
     let process = Process()
-    process.executableURL = try binary()
-    process.arguments = arguments
+    let command = wrapper + [try binary().path] + arguments
+    process.executableURL = URL(filePath: command[0])
+    process.arguments = Array(command.dropFirst())
     process.currentDirectoryURL = folder
     process.environment = ProcessInfo.processInfo.environment
       .merging(["COLUMNS": "80"]) { $1 }.merging(environment) { $1 }

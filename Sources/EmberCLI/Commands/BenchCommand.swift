@@ -9,18 +9,23 @@ struct BenchCommand: ParsableCommand {
     abstract: "Measure how fast a model runs here, against what the machine can do.",
     discussion: """
       Decoding reads every weight once per token, so beside tokens/s stand the bytes of weights \
-      read per second and their share of this machine's read bandwidth, measured in the same run on \
-      the same number of threads. Prompts are limited by arithmetic and shown in GOPS. Figures are \
-      medians with their range; all measurements take turns, and the first round is not counted.
+      and of the key/value cache read per second, and their share of this machine's read bandwidth. \
+      Prompts are limited by arithmetic: shown are GOPS and their share of the machine's int8 peak, \
+      for f16 models of its f32 peak. Bandwidth and peaks are measured in the same run on the same \
+      number of threads. Figures are medians with their range, minimum to maximum; all measurements \
+      take turns, and the first round is not counted.
 
         ember bench model.q4
-        ember bench model.q4 --prompt-tokens 256 --threads 1,2,4 --json
+        ember bench model.q4 --generate 32 --depth 0,1024 --threads 1,2 --json
         ember bench --synthetic 1.1B --bits 4 --outliers 0.5
         ember bench --kernels
 
       --synthetic makes a model of random weights, of the shape tiny, 1.1B (TinyLlama) or 7B \
-      (Llama 2), or WIDTHxLAYERSxFFN[xHEADS[xKVHEADS[xVOCABULARY[xCONTEXT]]]]. The environment \
-      variable EMBER_KERNELS chooses the instruction set, here and in every other command.
+      (Llama 2), or WIDTHxLAYERSxFFN[xHEADS[xKVHEADS[xVOCABULARY[xCONTEXT]]]], such as \
+      512x8x1408x8x4; by default heads have 64 dimensions each and share no keys, with a vocabulary \
+      of 32000 and a context of 2048. Its temporary file is removed before the measurements begin. \
+      The environment variable EMBER_KERNELS chooses the instruction set, here and in every other \
+      command.
       """)
 
   @Argument(
@@ -37,15 +42,16 @@ struct BenchCommand: ParsableCommand {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Tokens to decode, 0 for none. (default: 64, cut to the context)", valueName: "tokens"))
-  var generate: Int?
+      "Numbers of tokens to decode, 0 for none. (default: 64, cut to the context)",
+      valueName: "tokens, e.g. 64,128"))
+  var generate: CountList?
 
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Positions in the cache before decoding. (default: 16, cut to half of the context)",
-      valueName: "tokens"))
-  var depth: Int?
+      "Positions in the cache before decoding, filled by reading a prompt first; each depth keeps a"
+        + " cache of its own. (default: 0)", valueName: "positions, e.g. 0,4096"))
+  var depth: CountList?
 
   @Option(
     name: .long,
@@ -90,8 +96,6 @@ struct BenchCommand: ParsableCommand {
         "expected one of a model file, --synthetic and --kernels, found \(subjects)")
     }
     try require("--repetitions", repetitions, in: 1...1000)
-    try require("--generate", generate, in: 0...Int.max)
-    try require("--depth", depth, in: 0...Int.max)
     try require("--context", context, in: 1...Int.max)
     for count in threads?.counts ?? [] { try require("--threads", count, in: 1...1024) }
     if kernels {
@@ -111,30 +115,39 @@ struct BenchCommand: ParsableCommand {
       if kernels {
         try print(try measureKernels())
       } else if let model {
-        try print(try measure(try LoadedModel(opening: model)))
+        let (load, model) = try open(model)
+        try print(try measure(model, load))
       } else {
-        try print(try measure(try makeSynthetic()))
+        let (load, model) = try openSynthetic()
+        try print(try measure(model, load))
       }
     } catch is CancellationError {
       throw InterruptedRun()
     }
   }
 
-  private func measure(_ loaded: LoadedModel) throws -> ModelBenchmarkReport {
+  private func open(_ path: FilePath) throws -> (LoadTimes?, Model) {
+    try LoadTimes.measure(
+      rounds: repetitions, threads: threads?.counts.max(),
+      isCancelled: { Interruption.hasHappened },
+      open: { try LoadedModel(opening: path).model })
+  }
+
+  private func measure(_ model: Model, _ load: LoadTimes?) throws -> ModelBenchmarkReport {
     var plan = BenchmarkPlan()
     plan.promptTokens = promptTokens?.counts
-    plan.generatedTokens = generate
-    plan.depth = depth
+    plan.generatedTokens = generate?.counts
+    plan.depths = depth?.counts
     plan.threads = threads?.counts
     plan.contextLength = context
     plan.cachePrecision = cache.precision
     plan.repetitions = repetitions
     let benchmark = ModelBenchmark(
-      model: loaded.model,
+      model: model,
       plan: try plan.resolved(
-        modelContext: loaded.model.architecture.contextLength,
+        modelContext: model.architecture.contextLength,
         recommendedThreads: ModelBenchmark.recommendedThreads),
-      peakMemory: { PeakMemory.bytes })
+      load: load, peakMemory: { PeakMemory.bytes })
     return try withProgress("measurements") { update in
       try benchmark.run(isCancelled: { Interruption.hasHappened }, progress: update)
     }
@@ -148,17 +161,22 @@ struct BenchCommand: ParsableCommand {
   }
 
   /// Writes and opens the file; without --keep its folder is gone when this returns, so that nothing
-  /// is left behind however the process ends.
-  private func makeSynthetic() throws -> LoadedModel {
-    if let path = synthetic.keep { return try writeSynthetic(to: path) }
+  /// is left behind however the measurements end.
+  private func openSynthetic() throws -> (LoadTimes?, Model) {
+    if let path = synthetic.keep {
+      try writeSynthetic(to: path)
+      return try open(path)
+    }
     let folder = FileManager.default.temporaryDirectory
       .appending(path: "ember-bench-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    return try writeSynthetic(to: FilePath(folder.appending(path: synthetic.fileName).path))
+    let path = FilePath(folder.appending(path: synthetic.fileName).path)
+    try writeSynthetic(to: path)
+    return try open(path)
   }
 
-  private func writeSynthetic(to path: FilePath) throws -> LoadedModel {
+  private func writeSynthetic(to path: FilePath) throws {
     let model = try synthetic.model()
     do {
       try withProgress("layers of random weights") { update in
@@ -168,7 +186,6 @@ struct BenchCommand: ParsableCommand {
     } catch FormatError.isDirectory(let path) {
       throw CommandError.outputIsFolder(path)
     }
-    return try LoadedModel(opening: path)
   }
 
   private func withProgress<Result>(

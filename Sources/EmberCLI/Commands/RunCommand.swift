@@ -76,11 +76,17 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     UnsafeSignalHandlers.reportFaults(in: [model.model])
+    let clock = ContinuousClock()
+    let start = clock.now
     // The model first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
     let session = try InferenceSession(
       model: loaded.model, contextLength: context, threads: threads.threads,
       cachePrecision: cache.precision)
+    let loading = clock.now - start
+    // While a prompt is typed, too.
+    let reading = ReadingProgress(loaded.model)
+    defer { reading.finish() }
     let prompt = try promptText()
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session)
@@ -96,6 +102,7 @@ struct RunCommand: ParsableCommand {
       result = try generator.generate(
         prompt: prompt, options: options, isCancelled: { Interruption.hasHappened },
         emit: { piece in
+          reading.finish()
           if streams { try StandardOutput.write(piece) }
         })
     } catch GenerationError.promptTooLong(let tokens, let length)
@@ -103,9 +110,14 @@ struct RunCommand: ParsableCommand {
     {
       throw CommandError.promptTooLongForModel(tokens: tokens, context: length)
     }
-    let report = RunReport(
+    var report = RunReport(
       text: (echo ? prompt : "") + result.text, result: result, model: loaded.model,
       session: session, peakMemory: PeakMemory.bytes)
+    report.loadSeconds = loading / .seconds(1)
+    if result.generatedTokens > 0 {
+      report.firstTokenSeconds = Nullable(report.loadSeconds + result.promptSeconds)
+    }
+    reading.finish()
     if streams {
       if !report.text.hasSuffix("\n") { try StandardOutput.write("\n") }
       StandardError.write("\n" + report.statistics)
@@ -128,6 +140,10 @@ private struct RunReport: Encodable {
   /// Of the generated tokens.
   var ids: [Int32]
   var seed: UInt64
+  /// Opening and checking the file and making room for the context.
+  var loadSeconds = 0.0
+  /// That and computing the prompt.
+  var firstTokenSeconds = Nullable<Double>(nil)
   var stopReason: TextGenerator.StopReason
   var promptTokens: Int
   var promptTokensPerSecond: Nullable<Double>
@@ -137,6 +153,8 @@ private struct RunReport: Encodable {
   var weightBytesPerToken: Int
   var weightBytesPerSecond: Nullable<Double>
   var threads: Int
+  /// Of them, those that decode.
+  var decodeThreads: Int
   var contextLength: Int
   var peakMemoryBytes: Int
   var mappedBytes: Int
@@ -162,6 +180,7 @@ private struct RunReport: Encodable {
     weightBytesPerToken = model.weightBytesPerToken
     weightBytesPerSecond = Nullable(speed.map { $0 * Double(model.weightBytesPerToken) })
     threads = session.threadCount
+    decodeThreads = session.decodeThreadCount
     contextLength = session.contextLength
     peakMemoryBytes = peakMemory
     mappedBytes = model.file.fileBytes
@@ -176,12 +195,17 @@ private struct RunReport: Encodable {
     }
     return Listing.rendered([
       ("seed", "\(seed)"),
+      (
+        "start",
+        "\(Format.fixed(loadSeconds * 1000, 1)) ms to load,"
+          + " \(words(firstTokenSeconds, 1, scale: 1000)) ms to the first token"
+      ),
       ("prompt", "\(promptTokens) tokens, \(words(promptTokensPerSecond, 1)) tokens/s"),
       (
         "decode",
         "\(generatedTokens) tokens, \(words(tokensPerSecond, 1)) tokens/s,"
           + " \(words(weightBytesPerSecond, 2, scale: 1e-9)) GB/s of weights"
-          + " on \(threads) thread\(threads == 1 ? "" : "s")"
+          + " on \(decodeThreads) thread\(decodeThreads == 1 ? "" : "s")"
       ),
       ("stopped", stopReason.words(contextLength: contextLength)),
       (

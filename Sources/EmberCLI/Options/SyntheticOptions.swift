@@ -25,7 +25,8 @@ struct SyntheticOptions: ParsableArguments {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Share of its weights kept in fp16 beside their blocks, 0 to 10. (default: 0)",
+      "Share of its weights kept in fp16 beside their blocks, 0 to 10, in steps of one per row: 0.5"
+        + " is 10 of 2048. (default: 0)",
       valueName: "percent"))
   var outliers: Double?
 

@@ -4,17 +4,18 @@ import Foundation
 enum PeakMemory {
   /// 0 where the system does not say.
   static var bytes: Int {
-    #if canImport(Glibc)
-      let whose = RUSAGE_SELF.rawValue
-    #else
-      let whose = RUSAGE_SELF
-    #endif
-    var usage = rusage()
-    guard getrusage(numericCast(whose), &usage) == 0 else { return 0 }
     #if os(Linux)
-      return Int(usage.ru_maxrss) * 1024
+      // Not getrusage: its figure includes what the process had before it became this program, a
+      // copy of the memory of whoever started it.
+      let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+      for line in status.split(separator: "\n") where line.hasPrefix("VmHWM:") {
+        let words = line.split { $0 == " " || $0 == "\t" }
+        if words.count == 3, let kilobytes = Int(words[1]) { return kilobytes * 1024 }
+      }
+      return 0
     #else
-      return Int(usage.ru_maxrss)
+      var usage = rusage()
+      return getrusage(RUSAGE_SELF, &usage) == 0 ? Int(usage.ru_maxrss) : 0
     #endif
   }
 }

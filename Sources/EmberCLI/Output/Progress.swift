@@ -8,7 +8,13 @@ final class Progress {
   private let start: ContinuousClock.Instant
   private var last: ContinuousClock.Instant?
 
-  init() { start = clock.now }
+  private let delay: Duration
+
+  /// - Parameter delay: work that is done by then shows nothing.
+  init(after delay: Duration = .zero) {
+    start = clock.now
+    self.delay = delay
+  }
 
   /// Draws the bar, at most ten times a second.
   ///
@@ -19,6 +25,7 @@ final class Progress {
   func update(done: Int, total: Int, note: String, rate: (Double) -> String) {
     guard isShown, total > 0 else { return }
     let now = clock.now
+    if now - start < delay { return }
     if let last, now - last < .milliseconds(100), done < total { return }
     last = now
     let seconds = (now - start) / .seconds(1)

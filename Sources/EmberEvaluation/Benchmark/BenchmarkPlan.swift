@@ -4,10 +4,11 @@ import EmberModel
 package struct BenchmarkPlan: Sendable, Equatable {
   /// Lengths of the prompts; by default 128 and 512, cut to the context.
   package var promptTokens: [Int]?
-  /// Tokens to decode, 0 for none; by default 64, cut to the context.
-  package var generatedTokens: Int?
-  /// Positions in the cache before decoding; by default 16, cut to half of the context.
-  package var depth: Int?
+  /// Numbers of tokens to decode, 0 for none; by default 64, cut to the context.
+  package var generatedTokens: [Int]?
+  /// Positions in the cache before decoding; by default none. Each number of tokens is decoded
+  /// behind each of them.
+  package var depths: [Int]?
   /// Numbers of threads; by default 1 and the recommended one.
   package var threads: [Int]?
   /// Positions that sessions make room for; by default as many as the measurements need.
@@ -44,14 +45,20 @@ package struct BenchmarkPlan: Sendable, Equatable {
     try check("--context", contextLength, 1...modelContext)
     let limit = contextLength ?? modelContext
     for length in promptTokens ?? [] { try check("--prompt-tokens", length, 0...limit) }
-    try check("--generate", generatedTokens, 0...limit)
-    let free = limit - (generatedTokens ?? min(64, limit - limit / 2))
-    try check("--depth", depth, 0...free)
-    let depth = depth ?? min(16, free)
-    let generated = generatedTokens ?? min(64, limit - depth)
+    for count in generatedTokens ?? [] { try check("--generate", count, 0...limit) }
+    // At least one token must fit behind the deepest.
+    let free = limit - (generatedTokens?.max() ?? 1)
+    for depth in depths ?? [] { try check("--depth", depth, 0...free) }
+    let depths = self.depths ?? [0]
+    let generated = generatedTokens ?? [min(64, limit - (depths.max() ?? 0))]
 
     var tests: [BenchmarkTest] = []
-    if generated > 0 { tests.append(.decode(tokens: generated, depth: depth)) }
+    for depth in depths {
+      for count in generated where count > 0 {
+        let test = BenchmarkTest.decode(tokens: count, depth: depth)
+        if !tests.contains(test) { tests.append(test) }
+      }
+    }
     for length in promptTokens ?? [128, 512] where length > 0 {
       let test = BenchmarkTest.prompt(tokens: min(length, limit))
       if !tests.contains(test) { tests.append(test) }

@@ -18,16 +18,26 @@ package protocol BenchmarkReport: Encodable {
   var summary: [ReportField] { get }
   /// Every row has the same keys.
   var measurements: [[ReportField]] { get }
-  /// The line above the table.
-  var title: String { get }
-  var table: TextTable { get }
+  /// The same figures to read, one block after another.
+  var blocks: [MarkdownBlock] { get }
+}
+
+/// A part of a report in Markdown.
+package enum MarkdownBlock: Sendable {
+  case paragraph(String)
+  case table(TextTable)
 }
 
 extension BenchmarkReport {
-  /// A line and a table.
+  /// Paragraphs and tables, with an empty line between them.
   package var markdown: String {
-    title.map { $0.isNewline ? " " : String($0) }.joined() + "\n\n"
-      + table.rendered(as: .markdown)
+    blocks.map { block in
+      switch block {
+      // A file's name may have line ends.
+      case .paragraph(let text): text.map { $0.isNewline ? " " : String($0) }.joined() + "\n"
+      case .table(let table): table.rendered(as: .markdown)
+      }
+    }.joined(separator: "\n")
   }
 
   /// RFC 4180, with a line of keys; the summary's fields stand in every row.
@@ -53,14 +63,23 @@ extension BenchmarkReport {
     "\(Machine.processor), \(Machine.processorCount) processors"
   }
 
-  func fixed(_ value: Double, _ decimals: Int) -> String {
+}
+
+/// Numbers as reports show them.
+enum BenchmarkText {
+  static func fixed(_ value: Double, _ decimals: Int) -> String {
     String(format: "%.\(decimals)f", value)
   }
 
   /// Three digits or all before the point: `0.0123`, `12.3`, `1234`.
-  func significant(_ value: Double) -> String {
+  static func significant(_ value: Double) -> String {
     let decimals = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 4
     return fixed(value, decimals)
+  }
+
+  /// `12.3`, or a dash for what is not known.
+  static func optional(_ value: Double?, _ decimals: Int) -> String {
+    value.map { fixed($0, decimals) } ?? "–"
   }
 }
 

@@ -11,11 +11,11 @@ package struct KernelBenchmark {
   package let threads: [Int]
   package let repetitions: Int
 
-  /// - Parameter tables: by default all that this machine can run but the scalar reference, which
-  ///   is there to be right; the one that `EMBER_KERNELS` names alone where it names one.
+  /// - Parameter tables: by default all that this machine can run; the one that `EMBER_KERNELS`
+  ///   names alone where it names one.
   package init(tables: [Kernels]? = nil, threads: [Int]? = nil, repetitions: Int = 5) {
     let chosen = Kernels.requestedName == nil ? nil : [Kernels.best]
-    self.tables = tables ?? chosen ?? Kernels.available.filter { $0.name != "scalar" }
+    self.tables = tables ?? chosen ?? Kernels.available
     self.threads = threads ?? Set([1, ThreadCount.recommended]).sorted()
     self.repetitions = max(1, repetitions)
   }
@@ -35,31 +35,37 @@ package struct KernelBenchmark {
         }
       }
     }
-    var bandwidths = threads.map { _ in [Double]() }
+    // [lane][table]
+    var peaks = threads.map { threads in
+      tables.map { PeakSamples(threads: threads, kernels: $0) }
+    }
+    func measurePeaks() {
+      for lane in threads.indices {
+        let bytesPerSecond = bandwidth.measure(threads: threads[lane])
+        for table in tables.indices { peaks[lane][table].measure(readBandwidth: bytesPerSecond) }
+      }
+    }
     let total = (repetitions + 1) * entries.count
     for repetition in 0...repetitions {
-      for lane in threads.indices {
-        bandwidths[lane].append(bandwidth.measure(threads: threads[lane]))
-      }
+      measurePeaks()
       for index in entries.indices {
         entries[index].measure(on: teams[entries[index].lane], counting: repetition > 0)
         progress(repetition * entries.count + index + 1, total)
         if isCancelled() { throw CancellationError() }
       }
     }
-    for lane in threads.indices {
-      bandwidths[lane].append(bandwidth.measure(threads: threads[lane]))
-    }
+    measurePeaks()
     return KernelBenchmarkReport(
-      repetitions: repetitions,
+      repetitions: repetitions, peaks: peaks.flatMap { $0.compactMap(\.peaks) },
       rows: entries.compactMap { entry in
-        guard let seconds = Spread(entry.seconds), let read = Spread(bandwidths[entry.lane]) else {
-          return nil
-        }
+        let table = tables.firstIndex { $0.name == entry.table.name }
+        guard let seconds = Spread(entry.seconds), let table,
+          let peaks = peaks[entry.lane][table].peaks
+        else { return nil }
         return .init(
-          kernels: entry.table.name, operation: entry.work.name, place: entry.work.place,
-          threads: threads[entry.lane], seconds: seconds, bytes: entry.work.bytes,
-          operations: entry.work.operations, readBandwidth: read)
+          operation: entry.work.name, place: entry.work.place, seconds: seconds,
+          bytes: entry.work.bytes, operations: entry.work.operations,
+          arithmetic: entry.work.arithmetic, peaks: peaks)
       })
   }
 }
@@ -87,7 +93,7 @@ private struct Entry {
     let start = clock.now
     for _ in 0..<runs { work.run(team, table) }
     let time = (clock.now - start).seconds / Double(runs)
-    isSlow = !counting && time > 0.25
+    isSlow = !counting && time > 0.02
     if counting || isSlow {
       seconds.append(time)
     } else {

@@ -3,10 +3,10 @@ import EmberKernels
 import EmberModel
 
 /// Times a model: decoding and prompts, on one number of threads after another, beside the
-/// bandwidth that they are limited by.
+/// bandwidth and the arithmetic that they are limited by.
 ///
 /// ```swift
-/// let benchmark = ModelBenchmark(model: model, plan: try plan.resolved(…)) { peakMemory }
+/// let benchmark = ModelBenchmark(model: model, plan: try plan.resolved(…), load: times) { peakMemory }
 /// let report = try benchmark.run()
 /// ```
 ///
@@ -17,19 +17,23 @@ package struct ModelBenchmark {
   package let model: Model
   package let plan: BenchmarkPlan.Resolved
   package let kernels: Kernels
+  private let load: LoadTimes?
   private let peakMemory: () -> Int
 
   /// Threads that are worth starting here.
   package static var recommendedThreads: Int { ThreadCount.recommended }
 
-  /// - Parameter peakMemory: the most bytes that this process had resident so far.
+  /// - Parameters:
+  ///   - load: for the report.
+  ///   - peakMemory: the most bytes that this process had resident so far.
   package init(
-    model: Model, plan: BenchmarkPlan.Resolved, kernels: Kernels = .best,
+    model: Model, plan: BenchmarkPlan.Resolved, kernels: Kernels = .best, load: LoadTimes? = nil,
     peakMemory: @escaping () -> Int
   ) {
     self.model = model
     self.plan = plan
     self.kernels = kernels
+    self.load = load
     self.peakMemory = peakMemory
   }
 
@@ -43,9 +47,9 @@ package struct ModelBenchmark {
     isCancelled: () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> ModelBenchmarkReport {
     // First, while nothing but the model has asked for memory.
-    let peakMemoryBytes = try footprint()
+    let footprint = try footprint(isCancelled)
     let bandwidth = try ReadBandwidth()
-    var lanes = try plan.threads.map { try Lane(self, threads: $0) }
+    var lanes = plan.threads.map { Lane(self, threads: $0) }
     let total = (plan.repetitions + 1) * plan.threads.count * (plan.tests.count + 1)
     var done = 0
     func advance() throws {
@@ -55,40 +59,36 @@ package struct ModelBenchmark {
     }
     for repetition in 0...plan.repetitions {
       for lane in lanes.indices {
-        lanes[lane].bandwidths.append(bandwidth.measure(threads: lanes[lane].threads))
+        lanes[lane].measurePeaks(bandwidth)
         try advance()
         for (index, test) in plan.tests.enumerated() {
-          let seconds = try lanes[lane].run(test)
+          let seconds = try lanes[lane].run(test, isCancelled)
           if repetition > 0 { lanes[lane].seconds[index].append(seconds) }
           try advance()
         }
       }
     }
-    for lane in lanes.indices {
-      lanes[lane].bandwidths.append(bandwidth.measure(threads: lanes[lane].threads))
-    }
+    for lane in lanes.indices { lanes[lane].measurePeaks(bandwidth) }
     return ModelBenchmarkReport(
-      model: model, plan: plan, kernels: kernels.name, peakMemoryBytes: peakMemoryBytes,
-      rows: lanes.flatMap { $0.rows(plan.tests, model) })
+      model: model, plan: plan, kernels: kernels.name, load: load, footprint: footprint,
+      rows: try lanes.flatMap { try $0.rows(plan.tests) })
   }
 
-  /// The peak of one session that did each test once, on most threads; it also brings the weights
-  /// into memory.
-  private func footprint() throws -> Int {
+  /// The peak of one session on most threads that read the longest prompt, went on to the deepest
+  /// position and decoded a token.
+  private func footprint(
+    _ isCancelled: () -> Bool
+  ) throws -> ModelBenchmarkReport.Footprint {
     let session = try InferenceSession(
       model: model, contextLength: plan.contextLength, threads: plan.threads.max(),
       cachePrecision: plan.cachePrecision, kernels: kernels)
+    var positions = 1
     for test in plan.tests {
-      session.truncate(to: 0)
-      switch test {
-      case .prompt(let tokens):
-        _ = try session.append(Self.ids(tokens, of: model))
-      case .decode(_, let depth):
-        if depth > 0 { _ = try session.append(Self.ids(depth, of: model)) }
-        _ = try session.append([0])
-      }
+      positions = max(positions, test.kind == "prompt" ? test.tokens : test.depth + 1)
     }
-    return peakMemory()
+    try session.fill(to: positions - 1, with: Self.ids(positions, of: model), isCancelled)
+    _ = try session.append([0])
+    return .init(peakMemoryBytes: peakMemory(), cacheBytes: session.cacheBytes)
   }
 
   /// Pseudo-random ids, the same each time.
@@ -101,61 +101,98 @@ package struct ModelBenchmark {
 
 /// The measurements on one number of threads.
 private struct Lane {
-  let threads: Int
   /// One per test, in seconds.
   var seconds: [[Double]]
-  /// In bytes per second.
-  var bandwidths: [Double] = []
-  /// Kept apart from the prompts', so that what lies in the cache before decoding is computed once.
-  private let decoding: InferenceSession
-  private let reading: InferenceSession
+  private var peaks: PeakSamples
+  private let benchmark: ModelBenchmark
+  private let threads: Int
+  /// One per depth, so that what lies in the cache before decoding is computed once.
+  private var decoding: [Int: InferenceSession] = [:]
+  private var reading: InferenceSession?
   private let ids: [Int32]
 
-  init(_ benchmark: ModelBenchmark, threads: Int) throws {
-    let (model, plan) = (benchmark.model, benchmark.plan)
+  init(_ benchmark: ModelBenchmark, threads: Int) {
+    self.benchmark = benchmark
     self.threads = threads
-    seconds = plan.tests.map { _ in [] }
-    func session() throws -> InferenceSession {
-      try InferenceSession(
-        model: model, contextLength: plan.contextLength, threads: threads,
-        cachePrecision: plan.cachePrecision, kernels: benchmark.kernels)
-    }
-    decoding = try session()
-    reading = try session()
-    ids = ModelBenchmark.ids(plan.tests.reduce(1) { max($0, $1.positions) }, of: model)
-    for case .decode(_, let depth) in plan.tests where depth > 0 {
-      _ = try decoding.append(Array(ids.prefix(depth)))
-    }
+    let tests = benchmark.plan.tests
+    seconds = tests.map { _ in [] }
+    peaks = PeakSamples(threads: threads, kernels: benchmark.kernels)
+    ids = ModelBenchmark.ids(tests.reduce(1) { max($0, $1.positions) }, of: benchmark.model)
+  }
+
+  mutating func measurePeaks(_ bandwidth: ReadBandwidth) {
+    peaks.measure(readBandwidth: bandwidth.measure(threads: threads))
+  }
+
+  private func session() throws -> InferenceSession {
+    try InferenceSession(
+      model: benchmark.model, contextLength: benchmark.plan.contextLength, threads: threads,
+      cachePrecision: benchmark.plan.cachePrecision, kernels: benchmark.kernels)
   }
 
   /// Seconds that the test takes.
-  func run(_ test: BenchmarkTest) throws -> Double {
+  mutating func run(_ test: BenchmarkTest, _ isCancelled: () -> Bool) throws -> Double {
     let clock = ContinuousClock()
     switch test {
     case .decode(let tokens, let depth):
-      decoding.truncate(to: depth)
+      let session = try decoding[depth] ?? session()
+      decoding[depth] = session
+      session.truncate(to: depth)
+      // Only the first time: later what lies before is still there.
+      try session.fill(to: depth, with: ids, isCancelled)
       let start = clock.now
-      for i in 0..<tokens { _ = try decoding.append([ids[depth + i]]) }
+      for i in 0..<tokens { _ = try session.append([ids[depth + i]]) }
       return (clock.now - start).seconds
     case .prompt(let tokens):
       let prompt = Array(ids.prefix(tokens))
-      reading.truncate(to: 0)
+      let session = try reading ?? session()
+      reading = session
+      session.truncate(to: 0)
       let start = clock.now
-      _ = try reading.append(prompt)
+      _ = try session.append(prompt)
       return (clock.now - start).seconds
     }
   }
 
-  func rows(_ tests: [BenchmarkTest], _ model: Model) -> [ModelBenchmarkReport.Row] {
-    zip(tests, seconds).compactMap { test, seconds in
+  func rows(_ tests: [BenchmarkTest]) throws -> [ModelBenchmarkReport.Row] {
+    try zip(tests, seconds).compactMap { test, seconds in
       guard let rate = Spread(seconds.map { Double(test.tokens) / max($0, 1e-9) }),
-        let bandwidth = Spread(bandwidths)
+        let peaks = peaks.peaks
       else { return nil }
+      let model = benchmark.model
       return .init(
-        test: test, threads: threads, tokensPerSecond: rate, readBandwidth: bandwidth,
+        test: test, tokensPerSecond: rate, peaks: peaks,
+        arithmetic: model.metadata.recipe.bits == 16 ? .f32 : .int8,
         weightBytesPerToken: model.weightBytesPerToken,
+        cacheBytesPerToken: try decoding[test.depth].map {
+          try $0.meanCacheBytes(from: test.depth, tokens: test.tokens, ids)
+        },
         operations: model.weights.operations(promptTokens: test.tokens))
     }
+  }
+}
+
+extension InferenceSession {
+  /// Appends what lacks up to `depth` positions, as a prompt is read.
+  fileprivate func fill(
+    to depth: Int, with ids: [Int32], _ isCancelled: () -> Bool
+  ) throws {
+    while position < depth {
+      if isCancelled() { throw CancellationError() }
+      _ = try append(Array(ids[position..<min(depth, position + chunkLength)]))
+    }
+  }
+
+  /// Bytes of the cache that decoding these tokens read per token: each token reads all positions
+  /// so far, in whole chunks as they are stored.
+  fileprivate func meanCacheBytes(from depth: Int, tokens: Int, _ ids: [Int32]) throws -> Double {
+    try fill(to: depth + tokens, with: ids, { false })
+    var sum = 0.0
+    for position in stride(from: depth + tokens, to: depth, by: -1) {
+      truncate(to: position)
+      sum += Double(cacheBytes)
+    }
+    return sum / Double(max(1, tokens))
   }
 }
 

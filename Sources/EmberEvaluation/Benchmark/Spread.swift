@@ -14,3 +14,10 @@ package struct Spread: Sendable, Equatable {
     maximum = last
   }
 }
+
+extension Spread {
+  /// The median, and the range such as `1.2 – 1.4`: two cells of a table.
+  func words(_ text: (Double) -> String) -> [String] {
+    [text(median), "\(text(minimum)) – \(text(maximum))"]
+  }
+}

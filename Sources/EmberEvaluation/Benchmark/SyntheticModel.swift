@@ -42,11 +42,13 @@ package struct SyntheticModel: Sendable {
   ///   - isCancelled: asked a few times per second.
   ///   - progress: told the layers that are done, and all.
   /// - Returns: the size of the file in bytes.
-  /// - Throws: `FormatError`, `TokenizerError`, `CancellationError`; then nothing is written.
+  /// - Throws: `FormatError`, `TokenizerError`, `EvaluationError.outOfDisk`, `CancellationError`;
+  ///   then nothing is written.
   package func write(
     to path: FilePath, isCancelled: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> Int {
+    try checkRoom(for: path)
     let tokenizer = try Self.tokenizer()
     var pool = RowGroupPool()
     var writer = try ModelFileWriter(creating: path)
@@ -54,9 +56,7 @@ package struct SyntheticModel: Sendable {
     func matrix(
       _ name: String, _ rows: Int, _ columns: Int, _ bits: Int, to writer: inout ModelFileWriter
     ) throws {
-      let layout = try TensorLayout(
-        type: Self.type(bits), rows: rows, columns: columns,
-        outlierSteps: outlierSteps(columns: columns, bits: bits))
+      let layout = try layout(rows, columns, bits)
       try writer.beginTensor(named: name, layout: layout)
       var left = layout.rowGroups
       while left > 0 {
@@ -101,6 +101,43 @@ package struct SyntheticModel: Sendable {
       metadata: try metadata.encoded(), tokenizer: tokenizer.serialized())
     progress(parts, parts)
     return bytes
+  }
+
+  private func layout(
+    _ rows: Int, _ columns: Int, _ bits: Int
+  ) throws(FormatError) -> TensorLayout {
+    try TensorLayout(
+      type: Self.type(bits), rows: rows, columns: columns,
+      outlierSteps: outlierSteps(columns: columns, bits: bits))
+  }
+
+  /// Bytes of the matrices; the file has some hundred bytes more per matrix.
+  ///
+  /// - Throws: `FormatError.invalidLayout` for more than there are addresses
+  package func matrixBytes() throws -> Int {
+    let table = try layout(shape.vocabularySize, shape.width, tableBits).byteCount
+    var layer = 0
+    for name in TensorName.Matrix.allCases {
+      let (rows, columns) = shape.size(of: name)
+      layer += try layout(rows, columns, bits).byteCount
+    }
+    let (layers, overflows) = layer.multipliedReportingOverflow(by: shape.layerCount)
+    let (sum, alsoOverflows) = layers.addingReportingOverflow(2 * table)
+    return overflows || alsoOverflows ? .max : sum
+  }
+
+  /// A disk that fills up takes long to do so, and harms others.
+  private func checkRoom(for path: FilePath) throws {
+    let folder = path.removingLastComponent().string
+    let place = folder.isEmpty ? "." : folder
+    let attributes = try? FileManager.default.attributesOfFileSystem(forPath: place)
+    // Where the system does not say, writing will tell.
+    guard let free = (attributes?[.systemFreeSize] as? NSNumber)?.int64Value else { return }
+    let needed = try matrixBytes()
+    if needed > free {
+      throw EvaluationError.outOfDisk(
+        folder: place, bytes: needed, free: Int(clamping: free))
+    }
   }
 
   /// As in a conversion: this share of the columns, at least one.

@@ -1,5 +1,6 @@
 import EmberGeneration
 import EmberKernels
+import EmberModel
 import Foundation
 
 /// How fast this machine's processors read memory: the limit of decoding, which reads every weight

@@ -11,8 +11,12 @@ struct BenchmarkReportTests {
       [("test", .text("decode")), ("rate", .number(1.5))],
       [("test", .text("prompt")), ("rate", .number(nil))],
     ]
-    let title = "machine,\nfile"
-    let table = TextTable(header: ["test", "rate"], rows: [["decode", "1.5"], ["prompt", "–"]])
+    let blocks: [MarkdownBlock] = [
+      .paragraph("machine,\nfile"),
+      .table(
+        TextTable(header: ["test", "rate"], rows: [["decode", "1.5"], ["prompt", "–"]])),
+      .paragraph("memory"),
+    ]
   }
 
   @Test("Median and range")
@@ -26,7 +30,7 @@ struct BenchmarkReportTests {
     #expect((even.median, even.minimum, even.maximum) == (2.5, 1, 4))
   }
 
-  @Test("Markdown is a line and a table")
+  @Test("Markdown is paragraphs and tables, apart by an empty line")
   func markdown() {
     #expect(
       Sample().markdown == """
@@ -36,6 +40,8 @@ struct BenchmarkReportTests {
         | ------ | ---: |
         | decode |  1.5 |
         | prompt |    – |
+
+        memory
 
         """)
   }

@@ -1,4 +1,5 @@
 import EmberGeneration
+import EmberKernels
 import Foundation
 
 /// The steps of `SamplingOptions` in the most obvious way: sort everything, then cut.
@@ -57,6 +58,48 @@ struct ReferenceSampler {
       if sum > unit { return Int32(survivor.id) }
     }
     return -1
+  }
+}
+
+/// The same steps on the weights that `Sampler` defines: e^x as the scalar kernels give it, counted
+/// in units of 2⁻³⁶, so that every sum is exact and every choice must be the same.
+struct ExactReferenceSampler {
+  let options: SamplingOptions
+  var generator: SplitMix64
+
+  init(options: SamplingOptions, seed: UInt64) {
+    self.options = options
+    generator = SplitMix64(seed: seed)
+  }
+
+  /// nil where nothing can be drawn. No penalty: give an option without one.
+  mutating func next(_ logits: [Float]) -> Int32? {
+    guard let largest = logits.max(), largest > -.infinity else { return nil }
+    let scale = min(1 / options.temperature, .greatestFiniteMagnitude)
+    var exponentials = logits.map { ($0 - largest) * scale }
+    _ = Kernels.scalar.table.exponentials?(&exponentials, 0, exponentials.count)
+    var order = Array(logits.indices)
+    order.sort { logits[$0] != logits[$1] ? logits[$0] > logits[$1] : $0 < $1 }
+    if options.topK > 0 { order = Array(order.prefix(options.topK)) }
+    order.removeAll { exponentials[$0] < options.minP }
+    let units = exponentials.map { UInt64((Double($0) * 0x1p36).rounded(.toNearestOrEven)) }
+    func total() -> UInt64 { order.reduce(0) { $0 + units[$1] } }
+    if options.topP < 1 {
+      let target = max(1, UInt64((Double(options.topP) * Double(total())).rounded(.up)))
+      var sum: UInt64 = 0
+      order = Array(
+        order.prefix { index in
+          defer { sum += units[index] }
+          return sum < target
+        })
+    }
+    let target = generator.next().multipliedFullWidth(by: total()).high
+    var sum: UInt64 = 0
+    for index in order.sorted() {
+      sum += units[index]
+      if sum > target { return Int32(index) }
+    }
+    return nil
   }
 }
 

@@ -1,4 +1,5 @@
 import EmberGeneration
+import EmberKernels
 import Testing
 
 struct SamplerTests {
@@ -38,6 +39,41 @@ struct SamplerTests {
       let history = (0..<round).map { _ in Int32(noise.next() % UInt64(count)) }
       let expected = reference.next(logits, history: history)
       #expect(try sampler.next(logits, history: history) == expected, "round \(round)")
+    }
+  }
+
+  /// Shapes on which a selection may stumble; 3000 tokens are more than one block of every loop.
+  static let shapes: [(name: String, logits: @Sendable (inout SplitMix64) -> [Float])] = [
+    ("random", { randomLogits(3000, &$0) }),
+    ("20,000 random", { randomLogits(20_000, &$0, spread: 20) }),
+    ("hardly different", { randomLogits(3000, &$0, spread: 1e-5) }),
+    ("ties", { randomLogits(3000, &$0).map { ($0 * 2).rounded() / 2 } }),
+    ("all equal", { _ in [Float](repeating: -7.25, count: 3000) }),
+    ("zeros of both signs", { g in (0..<3000).map { _ in g.next() % 2 == 0 ? 0 : -0.0 } }),
+    ("one possible", { _ in (0..<3000).map { $0 == 1777 ? -3 : -.infinity } }),
+    ("one far above", { g in [60] + randomLogits(3000, &g) }),
+    ("most forbidden", { g in randomLogits(3000, &g).map { $0 > 1 ? $0 : -.infinity } }),
+    ("extremes", { g in (0..<3000).map { _ in Float(g.nextUnit() * 2 - 1) * 3e38 } }),
+    ("one", { _ in [0.5] }),
+  ]
+
+  @Test("exactly the choice of a sorted list, with every table of kernels", arguments: filters)
+  func exactChoice(options: SamplingOptions) throws {
+    var options = options
+    options.repetitionPenalty = 1
+    if options.temperature == 0 { return }
+    for (name, make) in Self.shapes {
+      var noise = SplitMix64(seed: 17)
+      var reference = ExactReferenceSampler(options: options, seed: 6)
+      var samplers = Kernels.available.map { Sampler(options: options, seed: 6, kernels: $0) }
+      for round in 0..<12 {
+        let logits = make(&noise)
+        let expected = reference.next(logits)
+        for i in samplers.indices {
+          let id = try samplers[i].next(logits)
+          #expect(id == expected, "\(name), round \(round), \(Kernels.available[i].name)")
+        }
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 /// e^x in double precision, the same bits on every platform.
 ///
-/// The C library's `exp` differs in its last bit between systems, which is enough to draw another
-/// token now and then; so sampling and evaluation use this one.
+/// The C library's `exp` differs in its last bit between systems, and the kernels' one is a float:
+/// too coarse for a divergence that must be exactly 0 between equal models.
 ///
 /// Method: x = n · ln 2 + r with |r| ≤ 0.3466, and e^r by its Taylor series to r¹³, whose remainder
 /// is below 0.3466¹⁴ / 14! · 1.5 < 7·10⁻¹⁸. With the rounding of Horner's scheme the relative error

@@ -1,3 +1,4 @@
+import EmberEvaluation
 import EmberGeneration
 import Foundation
 import Testing

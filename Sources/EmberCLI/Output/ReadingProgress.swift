@@ -1,0 +1,30 @@
+import Ember
+import Synchronization
+
+/// Reads a model's weights ahead of the computation and shows how far that is, where it takes
+/// noticeably long.
+final class ReadingProgress: Sendable {
+  private let line = Mutex(Progress(after: .milliseconds(300)))
+  private let reading = Mutex<WeightReading?>(nil)
+
+  init(_ model: Model) {
+    reading.withLock { reading in
+      reading = model.readAhead { [weak self] done, total in
+        self?.line.withLock { line in
+          line.update(done: done, total: total, note: "reading the model") {
+            "\(Format.fixed($0 * 1e-9, 2)) GB/s"
+          }
+        }
+      }
+    }
+  }
+
+  /// Ends the reading and removes the line, before anything else is printed.
+  func finish() {
+    reading.withLock { reading in
+      reading?.finish()
+      reading = nil
+    }
+    line.withLock { $0.finish() }
+  }
+}
