@@ -153,3 +153,24 @@ DENSE_TILE(dense_q8_tile, dense_q8_part)
 
 // Six tokens' sums of sixteen rows take twelve of sixteen registers.
 enum { F16_TOKENS = 6 };
+
+// dot_q8 of several x.
+INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {
+  __m256i acc[4][2];
+  for (int t = 0; t < count; t++) acc[t][0] = acc[t][1] = begin_q8(0);
+  for (int j = 0; j < 8; j++) {
+    __m256i w0 = load32(w + 64 * j), w1 = load32(w + 64 * j + 32);
+    for (int t = 0; t < count; t++) {
+      __m256i four = broadcast4(x[t] + 4 * j);
+      acc[t][0] = add_q8(acc[t][0], w0, four);
+      acc[t][1] = add_q8(acc[t][1], w1, four);
+    }
+  }
+  for (int t = 0; t < count; t++) {
+    dot[t].lo = (v8i)end_q8(acc[t][0], 0);
+    dot[t].hi = (v8i)end_q8(acc[t][1], 0);
+  }
+}
+
+// Sums of sixteen lanes that attention keeps in half of the registers.
+enum { ATTENTION_SUMS = 4 };

@@ -116,6 +116,21 @@ DENSE_PART(dense_q8_part, Q8_TILE, 512, unpack_q8, 128)
 DENSE_TILE(dense_q4_tile, dense_q4_part)
 DENSE_TILE(dense_q8_tile, dense_q8_part)
 
+// dot_q8 of several x.
+INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {
+  __m512i sum[4][2];
+  for (int t = 0; t < count; t++) sum[t][0] = sum[t][1] = _mm512_setzero_si512();
+  for (int j = 0; j < 8; j++) {
+    __m512i weights = load64(w + 64 * j);
+    for (int t = 0; t < count; t++)
+      sum[t][j % 2] = _mm512_dpbusd_epi32(sum[t][j % 2], weights, broadcast4(x[t] + 4 * j));
+  }
+  for (int t = 0; t < count; t++) dot[t] = (v16i)_mm512_add_epi32(sum[t][0], sum[t][1]);
+}
+
+// Sums of sixteen lanes that attention keeps in half of the registers.
+enum { ATTENTION_SUMS = 16 };
+
 // Eight chains of sums hide the latency of their additions.
 enum { F16_TOKENS = 8 };
 

@@ -5,6 +5,9 @@
 //                                    one token's block of 16 rows × 32 columns, weights code
 //                                    0 ... 15, for row groups `stride` bytes apart
 //   void dots_q8(...)                likewise, code − 128 + Q8_ZERO
+//   void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot)
+//                                    one group's q8 block for 1 ... 4 x
+//   ATTENTION_SUMS                   v16f sums that attention keeps in registers
 //   void dense_q4_tile / dense_q8_tile(...)     many tokens at once
 //   v16i round_to_int(v16f v)                   nearest even
 
@@ -121,69 +124,7 @@ static void encode(const float *weights, const float *importance, size_t blocks,
     encode_weights(weights + 32 * b, importance + 32 * b, grid, codes + 32 * b, scales + b, errors + b);
 }
 
-// Scores of 64 positions against one query: the key cache is a matrix of 16-row groups.
-INLINE void scores_of_chunk(const float *query, const uint16_t *keys, size_t dimension, v16f s[4]) {
-  s[0] = s[1] = s[2] = s[3] = 0;
-  for (size_t d = 0; d < dimension; d++) {
-    v16f q = query[d];
-    for (int g = 0; g < 4; g++)
-      s[g] = fma16(load16_half(keys + (g * dimension + d) * 16), q, s[g]);
-  }
-}
-
-static void attend(const ember_attention *a) {
-  const size_t padded = a->padded_dimension;
-  size_t last_token = (a->query_count - 1) / a->heads_per_token;
-  size_t positions = a->first_visible + last_token;
-  for (size_t i = 0; i < a->query_count; i++) {
-    float *state = a->scratch + i * (padded + 16);  // sums of values, then maximum, denominator
-    memset(state, 0, padded * sizeof(float));
-    state[padded] = -__builtin_inff();
-    state[padded + 1] = 0;
-  }
-  for (size_t start = 0; start < positions; start += EMBER_ATTENTION_CHUNK) {
-    for (size_t i = 0; i < a->query_count; i++) {
-      size_t visible = a->first_visible + i / a->heads_per_token;
-      if (visible <= start) continue;
-      size_t n = visible - start < EMBER_ATTENTION_CHUNK ? visible - start : EMBER_ATTENTION_CHUNK;
-      float *state = a->scratch + i * (padded + 16);
-      v16f s[4];
-      scores_of_chunk(a->queries + i * a->query_stride, a->keys + start * a->dimension,
-                      a->dimension, s);
-      const v16i lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-      v16f lowest = -__builtin_inff(), top = lowest;
-      for (int g = 0; g < 4; g++) {
-        s[g] = select16(lane + 16 * g < (v16i)(int32_t)n, s[g], lowest);
-        top = __builtin_elementwise_max(top, s[g]);
-      }
-      float old = state[padded], max = max_of_lanes(top);
-      if (old > max) max = old;
-      v16f total = 0;
-      float p[EMBER_ATTENTION_CHUNK];
-      for (int g = 0; g < 4; g++) {
-        s[g] = exp16(s[g] - (v16f)max);
-        total = total + s[g];
-        store16(p + 16 * g, s[g]);
-      }
-      v16f kept = exp16((v16f)(old - max));
-      state[padded] = max;
-      state[padded + 1] = __builtin_fmaf(state[padded + 1], kept[0], sum_of_lanes(total));
-      const uint16_t *values = a->values + start * padded;
-      for (size_t d = 0; d < padded; d += 16) {
-        v16f acc = load16(state + d) * kept;
-        for (size_t j = 0; j < n; j++)
-          acc = fma16(load16_half(values + j * padded + d), (v16f)p[j], acc);
-        store16(state + d, acc);
-      }
-    }
-  }
-  for (size_t i = 0; i < a->query_count; i++) {
-    const float *state = a->scratch + i * (padded + 16);
-    float *out = a->output + i * a->output_stride;
-    float denominator = state[padded + 1];
-    for (size_t d = 0; d < a->dimension; d++) out[d] = state[d] / denominator;
-  }
-}
+#include "attention.h"
 
 static void rms_norm(const float *x, const float *gain, float epsilon, size_t n, float *out) {
   v16f squares = 0;
@@ -267,5 +208,6 @@ static float maximum(const float *x, size_t n) {
 }
 
 #define EMBER_KERNEL_TABLE                                                                       \
-  {quantize, encode, multiply_q4, multiply_q8, multiply_f16, attend, rms_norm, layer_norm, silu,         \
-   gelu_tanh, multiply_elements, add_elements, exponentials, maximum}
+  {quantize, encode, multiply_q4, multiply_q8, multiply_f16, quantize_query, attend, attend_q8,  \
+   join_attention, rms_norm, layer_norm, silu, gelu_tanh, multiply_elements, add_elements,       \
+   exponentials, maximum}

@@ -98,3 +98,19 @@ enum { F16_TOKENS = 6 };
       if (t < x->tokens) PART(w, x, tiles, t, 1, quarter, sums);                                 \
     }                                                                                            \
   }
+
+// DOT for several x.
+#define DOT_QUERIES(NAME, UNPACK, DOT4)                                                          \
+  INLINE void NAME(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {             \
+    for (int i = 0; i < 4; i++) {                                                                \
+      uint8x16_t weights[8];                                                                     \
+      UNPACK(w + 16 * i, weights);                                                               \
+      for (int t = 0; t < count; t++) {                                                          \
+        int32x4_t quarter = DOT4(weights, x[t], vdupq_n_s32(0));                                 \
+        memcpy((int32_t *)(dot + t) + 4 * i, &quarter, sizeof quarter);                          \
+      }                                                                                          \
+    }                                                                                            \
+  }
+
+// Sums of sixteen lanes that attention keeps in half of the registers.
+enum { ATTENTION_SUMS = 4 };

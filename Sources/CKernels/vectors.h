@@ -57,6 +57,17 @@ INLINE v16f select16(v16i mask, v16f yes, v16f no) {
 FOLD(sum_of_lanes, PLUS)
 FOLD(max_of_lanes, __builtin_elementwise_max)
 
+// e^r for |r| ≤ ln 2 / 2.
+INLINE v16f exp16_polynomial(v16f r) {
+  v16f p = 1.9875691500e-4f;
+  p = fma16(p, r, (v16f)1.3981999507e-3f);
+  p = fma16(p, r, (v16f)8.3334519073e-3f);
+  p = fma16(p, r, (v16f)4.1665795894e-2f);
+  p = fma16(p, r, (v16f)1.6666665459e-1f);
+  p = fma16(p, r, (v16f)5.0000001201e-1f);
+  return fma16(p, r * r, r + (v16f)1.0f);
+}
+
 // e^x: x = n·ln 2 + r with |r| ≤ ln 2 / 2, a polynomial of degree 6 in r (Cephes, expf), scaled by
 // 2^n. Relative error below 2e-7 for x in −87 ... 88; 0 below −87.3 (no subnormal results), the
 // value at 88.72, which is finite, above that.
@@ -70,19 +81,26 @@ INLINE v16f exp16(v16f x) {
   v16f shifted = fma16(x, (v16f)1.44269504088896341f, round), n = shifted - round;
   v16f r = fma16(n, (v16f)-0.693359375f, x);
   r = fma16(n, (v16f)2.12194440e-4f, r);
-  v16f p = 1.9875691500e-4f;
-  p = fma16(p, r, (v16f)1.3981999507e-3f);
-  p = fma16(p, r, (v16f)8.3334519073e-3f);
-  p = fma16(p, r, (v16f)4.1665795894e-2f);
-  p = fma16(p, r, (v16f)1.6666665459e-1f);
-  p = fma16(p, r, (v16f)5.0000001201e-1f);
-  p = fma16(p, r * r, r + (v16f)1.0f);
+  v16f p = exp16_polynomial(r);
   // n reaches 128 at the upper end: 2^n in two factors, so that neither overflows. n stands in the
   // low bits of the shifted sum; to convert it would be undefined in C for a NaN.
   v16i whole = (v16i)shifted - (v16i)round;
   v16i half = whole >> 1;
   v16f result = p * (v16f)((half + 127) << 23) * (v16f)((whole - half + 127) << 23);
   return select16(tiny, (v16f)0.0f, result);
+}
+
+// exp16 of what is not above 0, the same bits in fewer steps: no upper limit, and 2^n in one factor.
+INLINE v16f exp16_of_negative(v16f x) {
+  const v16f low = -87.33654f, round = 12582912.0f;
+  v16i tiny = x < low;
+  x = low > x ? low : x;  // a NaN stays
+  v16f shifted = fma16(x, (v16f)1.44269504088896341f, round), n = shifted - round;
+  v16f r = fma16(n, (v16f)-0.693359375f, x);
+  r = fma16(n, (v16f)2.12194440e-4f, r);
+  v16f p = exp16_polynomial(r);
+  v16f power = (v16f)(((v16i)shifted - (v16i)round + 127) << 23);
+  return (v16f)((v16i)(p * power) & ~tiny);
 }
 
 // Bytes of a weight matrix's tiles, 16 rows × 64 columns (formats/model-file.md).

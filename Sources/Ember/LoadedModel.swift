@@ -44,14 +44,16 @@ public struct LoadedModel: Sendable {
   /// - Parameters:
   ///   - contextLength: positions to make room for; the model's own length by default.
   ///   - threads: workers; by default the physical cores that this process may use.
+  ///   - cachePrecision: how keys and values are stored.
   /// - Throws: `ModelError.contextTooLong`, `.outOfMemory`
   public func generator(
-    contextLength: Int? = nil, threads: Int? = nil
+    contextLength: Int? = nil, threads: Int? = nil, cachePrecision: CachePrecision = .half
   ) throws(ModelError) -> TextGenerator {
     TextGenerator(
       model: model, tokenizer: tokenizer,
       session: try InferenceSession(
-        model: model, contextLength: contextLength, threads: threads))
+        model: model, contextLength: contextLength, threads: threads,
+        cachePrecision: cachePrecision))
   }
 }
 

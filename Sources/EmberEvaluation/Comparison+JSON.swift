@@ -6,6 +6,7 @@ extension Comparison: Encodable {
     case textSHA256 = "text_sha256"
     case textBytes = "text_bytes"
     case textTokens = "tokens_in_text"
+    case cacheBits = "cache_bits"
     case models
   }
 
@@ -19,6 +20,7 @@ extension Comparison: Encodable {
     try container.encode(textSHA256, forKey: .textSHA256)
     try container.encode(textBytes, forKey: .textBytes)
     try container.encode(textTokens, forKey: .textTokens)
+    try container.encode(cachePrecision.rawValue, forKey: .cacheBits)
     try container.encode(rows, forKey: .models)
   }
 }

@@ -1,4 +1,4 @@
-import EmberModel
+public import EmberModel
 import Foundation
 
 /// Several models on one text: what each costs and what it loses against the first.
@@ -12,6 +12,8 @@ public struct Comparison: Sendable {
   public let textBytes: Int?
   /// Of the text's UTF-8, in hexadecimal.
   public let textSHA256: String?
+  /// How all models stored keys and values.
+  public let cachePrecision: CachePrecision
   /// In the order given; the first is the baseline.
   public var rows: [Row]
 
@@ -54,10 +56,11 @@ public struct Comparison: Sendable {
   /// - Throws: `EvaluationError.perplexityOverflow`
   init(
     _ text: EvaluationText, models: [Model], _ scores: [WindowScore],
-    _ divergences: [DivergenceScore]
+    _ divergences: [DivergenceScore], cachePrecision: CachePrecision
   ) throws(EvaluationError) {
     self.protocol = scores[0].protocol
     windows = scores[0].windows
+    self.cachePrecision = cachePrecision
     tokensScored = scores[0].negativeLogLikelihoods.count
     textName = text.name
     textTokens = text.ids.count

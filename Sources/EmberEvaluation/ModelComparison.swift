@@ -18,6 +18,7 @@ public struct ModelComparison: Sendable {
   private let models: [Model]
   private let threads: Int?
   private let chunkLength: Int
+  private let cachePrecision: CachePrecision
 
   /// Of the baseline's logits that are kept.
   private static let keptBytes = 64 << 20
@@ -26,7 +27,8 @@ public struct ModelComparison: Sendable {
   /// - Parameter models: all with the vocabulary and the tokenizer of the first.
   /// - Throws: `EvaluationError.noModels`, `.vocabulariesDiffer`, `.tokenizersDiffer`
   public init(
-    models: [Model], threads: Int? = nil, chunkLength: Int = 128
+    models: [Model], threads: Int? = nil, chunkLength: Int = 128,
+    cachePrecision: CachePrecision = .half
   ) throws(EvaluationError) {
     guard let baseline = models.first else { throw .noModels }
     let size = baseline.architecture.vocabularySize
@@ -44,6 +46,7 @@ public struct ModelComparison: Sendable {
     self.models = models
     self.threads = threads
     self.chunkLength = chunkLength
+    self.cachePrecision = cachePrecision
   }
 
   /// Compares on a text, encoded without a beginning-of-sequence token of its own.
@@ -85,7 +88,7 @@ public struct ModelComparison: Sendable {
       runners.append(
         try WindowRunner(
           model: model, windows: windows, stride: prepared.plan.stride, threads: threads,
-          chunkLength: chunkLength))
+          chunkLength: chunkLength, cachePrecision: cachePrecision))
     }
     var divergences = [DivergenceScore](repeating: DivergenceScore(), count: models.count)
     var kept = KeptLogits(
@@ -112,7 +115,9 @@ public struct ModelComparison: Sendable {
       }
       try progress(index + 1, prepared.plan.count)
     }
-    return try Comparison(text, models: models, runners.map(\.score), divergences)
+    return try Comparison(
+      text, models: models, runners.map(\.score), divergences,
+      cachePrecision: cachePrecision)
   }
 }
 

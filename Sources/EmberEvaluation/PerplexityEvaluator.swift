@@ -18,15 +18,21 @@ public struct PerplexityEvaluator: Sendable {
   private let tokenizer: Tokenizer
   private let threads: Int?
   private let chunkLength: Int
+  private let cachePrecision: CachePrecision
 
   /// - Parameters:
   ///   - threads: nil for the physical cores that this process may use.
   ///   - chunkLength: tokens per pass over the weights.
-  public init(model: Model, tokenizer: Tokenizer, threads: Int? = nil, chunkLength: Int = 128) {
+  ///   - cachePrecision: how keys and values are stored.
+  public init(
+    model: Model, tokenizer: Tokenizer, threads: Int? = nil, chunkLength: Int = 128,
+    cachePrecision: CachePrecision = .half
+  ) {
     self.model = model
     self.tokenizer = tokenizer
     self.threads = threads
     self.chunkLength = chunkLength
+    self.cachePrecision = cachePrecision
   }
 
   /// Scores a text, encoded without a beginning-of-sequence token of its own.
@@ -59,7 +65,7 @@ public struct PerplexityEvaluator: Sendable {
       vocabularySize: model.architecture.vocabularySize)
     var runner = try WindowRunner(
       model: model, windows: windows, stride: prepared.plan.stride, threads: threads,
-      chunkLength: chunkLength)
+      chunkLength: chunkLength, cachePrecision: cachePrecision)
     var softmax = LogSoftmax()
     var bytesScored = 0
     var seconds = 0.0

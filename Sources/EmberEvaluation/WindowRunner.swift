@@ -11,10 +11,12 @@ struct WindowRunner {
 
   /// - Throws: `ModelError.contextTooLong`, `.outOfMemory`
   init(
-    model: Model, windows: PerplexityProtocol, stride: Int, threads: Int?, chunkLength: Int
+    model: Model, windows: PerplexityProtocol, stride: Int, threads: Int?, chunkLength: Int,
+    cachePrecision: CachePrecision
   ) throws(ModelError) {
     session = try InferenceSession(
-      model: model, contextLength: windows.context, threads: threads, chunkLength: chunkLength)
+      model: model, contextLength: windows.context, threads: threads, chunkLength: chunkLength,
+      cachePrecision: cachePrecision)
     var applied = windows
     applied.stride = stride
     score = WindowScore(protocol: applied)

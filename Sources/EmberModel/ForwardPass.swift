@@ -22,7 +22,7 @@ struct ForwardPass: @unchecked Sendable {
   let position: Int
 
   /// The phases of `layers` and `logits` together.
-  static func phasesPerStep(layers: Int) -> Int { 1 + 10 * layers + 2 }
+  static func phasesPerStep(layers: Int) -> Int { 1 + 11 * layers + 2 }
 
   /// Embeds the tokens and takes them through all layers; leaves the stream in `scratch.stream`.
   func layers(_ worker: inout ThreadTeam.Worker) {
@@ -61,10 +61,7 @@ struct ForwardPass: @unchecked Sendable {
     worker.phase(dividing: tokenCount * a.keyValueHeadCount) { range in
       for item in range { place(item / a.keyValueHeadCount, item % a.keyValueHeadCount, index) }
     }
-    let tiles = scratch.attended.tileCount
-    worker.phase(pieces: tiles * a.keyValueHeadCount) { piece in
-      attend(tile: piece / a.keyValueHeadCount, head: piece % a.keyValueHeadCount, layer: index)
-    }
+    attend(layer: index, &worker)
     quantize(scratch.attended, for: layer.attentionOutput.weight, &worker)
     multiply(
       Product(layer.attentionOutput, into: scratch.stream, stride: architecture.width),
@@ -85,32 +82,100 @@ struct ForwardPass: @unchecked Sendable {
       for q in 0..<shared { rotary.rotate(queries + q * a.headDimension, by: scratch.turn(t)) }
     }
     for i in 0..<shared * a.headDimension { queries[i] *= scale }
+    if cache.precision == .int8 {
+      for q in 0..<shared {
+        let block = queryBlock(t, head: head * shared + q)
+        kernels.table.quantize_query(
+          queries + q * a.headDimension, a.headDimension, scratch.queryCodes + 32 * block,
+          scratch.queryScales + block, scratch.querySums + block)
+      }
+    }
     cache.store(layer: layer, head: head, position: position + t, key: key, value: value)
   }
 
-  /// Attention of one tile of tokens over one key/value head, into `scratch.attended`.
+  /// attended[t] = softmax(query · keys) · values, for all heads.
   ///
-  /// A single token's query heads go through the keys and values together; those of many tokens
-  /// one head after another, each with all its tokens.
-  private func attend(tile: Int, head: Int, layer: Int) {
-    let a = architecture.attention
-    let shared = a.headCount / a.keyValueHeadCount
-    let range = scratch.attended.tokenRange(ofTile: tile)
-    let single = range.count == 1
-    for q in 0..<(single ? 1 : shared) {
-      let column = (head * shared + q) * a.headDimension
-      var work = ember_attention(
-        queries: scratch.queries + range.lowerBound * scratch.queryStride + column,
-        query_stride: single ? a.headDimension : scratch.queryStride,
-        query_count: single ? shared : range.count, heads_per_token: single ? shared : 1,
-        first_visible: position + range.lowerBound + 1,
-        keys: cache.keys(layer: layer, head: head), values: cache.values(layer: layer, head: head),
-        dimension: a.headDimension, padded_dimension: cache.paddedDimension,
-        output: scratch.attended.vector(range.lowerBound) + column,
-        output_stride: single ? a.headDimension : scratch.attended.paddedColumns,
-        scratch: scratch.attention(keyValueHead: head, token: range.lowerBound))
-      kernels.table.attend(&work)
+  /// The positions of a single token are shared out too: there may be fewer key/value heads than
+  /// workers. The pieces belong to the definition of the result, so it does not depend on who
+  /// computes them.
+  private func attend(layer: Int, _ worker: inout ThreadTeam.Worker) {
+    let heads = architecture.attention.keyValueHeadCount
+    let tiles = scratch.attended.tileCount
+    let pieces = position / Int(EMBER_ATTENTION_PIECE) + 1
+    if tokenCount > 1 || pieces == 1 {
+      worker.phase(pieces: tiles * heads) { attend(tile: $0 / heads, head: $0 % heads, layer) }
+      return
     }
+    let shared = architecture.attention.headCount / heads
+    worker.phase(pieces: pieces * heads) { item in
+      let (piece, head) = (item / heads, item % heads)
+      var work = attention(layer, head, tokens: 0..<1)
+      work.states = scratch.pieceStates(piece: piece, head: head * shared)
+      attend(&work, piece..<piece + 1)
+    }
+    worker.phase(dividing: architecture.attention.headCount) { range in
+      for head in range {
+        join(scratch.pieceStates(piece: 0, head: head), pieces, token: 0, head: head)
+      }
+    }
+  }
+
+  /// Attention of one tile of tokens over one key/value head, into `scratch.attended`.
+  private func attend(tile: Int, head: Int, _ layer: Int) {
+    let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
+    let range = scratch.attended.tokenRange(ofTile: tile)
+    var work = attention(layer, head, tokens: range)
+    let last = position + range.upperBound - 1
+    attend(&work, 0..<last / Int(EMBER_ATTENTION_PIECE) + 1)
+    for (i, t) in range.enumerated() {
+      for q in 0..<shared {
+        let state = work.states + (i * shared + q) * scratch.attentionStride
+        join(state, 1, token: t, head: head * shared + q)
+      }
+    }
+  }
+
+  /// The queries of some tokens that share one key/value head, and what they look at.
+  private func attention(_ layer: Int, _ head: Int, tokens: Range<Int>) -> ember_attention {
+    let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
+    let (first, column) = (tokens.lowerBound, head * shared)
+    var work = cache.attention(layer: layer, head: head)
+    work.tokens = tokens.count
+    work.heads = shared
+    work.first_visible = position + first + 1
+    work.queries = UnsafePointer(
+      scratch.queries + first * scratch.queryStride + column * work.dimension)
+    work.query_stride = scratch.queryStride
+    let block = queryBlock(first, head: column)
+    work.query_codes = UnsafePointer(scratch.queryCodes + 32 * block)
+    work.query_scales = UnsafePointer(scratch.queryScales + block)
+    work.query_sums = UnsafePointer(scratch.querySums + block)
+    work.query_blocks = scratch.queryBlocks
+    work.states = scratch.attentionStates(keyValueHead: head, token: first)
+    work.scratch = scratch.attentionScratch(keyValueHead: head, token: first)
+    return work
+  }
+
+  /// The first block of codes of one query; 0 where the cache holds halves.
+  private func queryBlock(_ token: Int, head: Int) -> Int {
+    if cache.precision == .half { return 0 }
+    return token * scratch.queryBlocks + head * KeyValueCache.blocks(cache.headDimension)
+  }
+
+  private func attend(_ work: inout ember_attention, _ pieces: Range<Int>) {
+    switch cache.precision {
+    case .half: kernels.table.attend(&work, pieces.lowerBound, pieces.count)
+    case .int8: kernels.table.attend_q8(&work, pieces.lowerBound, pieces.count)
+    }
+  }
+
+  /// The output of one query head, from the states of its positions' pieces.
+  private func join(
+    _ states: UnsafeMutablePointer<Float>, _ count: Int, token: Int, head: Int
+  ) {
+    kernels.table.join_attention(
+      states, count, scratch.pieceStride, cache.headDimension, cache.paddedDimension,
+      scratch.attended.vector(token) + head * cache.headDimension)
   }
 
   /// stream += down · (activation(gate · x) ⊙ (up · x)), or down · activation(up · x), where

@@ -42,10 +42,11 @@ public final class InferenceSession {
   ///   - threads: workers of every step; by default the physical cores that this process may use,
   ///     or one for steps that are too small for more.
   ///   - chunkLength: tokens per pass over the weights while a prompt is read.
+  ///   - cachePrecision: how keys and values are stored; int8 takes half of the memory.
   /// - Throws: `ModelError.contextTooLong`, `.outOfMemory`
   public init(
     model: Model, contextLength: Int? = nil, threads: Int? = nil, chunkLength: Int = 128,
-    kernels: Kernels = .best
+    cachePrecision: CachePrecision = .half, kernels: Kernels = .best
   ) throws(ModelError) {
     let architecture = model.architecture
     let length = contextLength ?? architecture.contextLength
@@ -63,23 +64,29 @@ public final class InferenceSession {
     if scratchBytes > ProcessInfo.processInfo.physicalMemory {
       throw .outOfMemory(bytes: scratchBytes, purpose: "buffers of a step")
     }
-    cache = try KeyValueCache(architecture: architecture, capacity: length)
+    cache = try KeyValueCache(
+      architecture: architecture, capacity: length, precision: cachePrecision)
     scratch = Scratch(
-      architecture: architecture, weights: model.weights, paddedDimension: cache.paddedDimension,
+      architecture: architecture, weights: model.weights, cache: cache, contextLength: length,
       capacity: self.chunkLength)
     team = ThreadTeam(
       threadCount: threadCount,
       phaseCapacity: ForwardPass.phasesPerStep(layers: architecture.layerCount))
   }
 
+  /// How keys and values are stored.
+  public var cachePrecision: CachePrecision { cache.precision }
+
   /// Bytes of the key/value cache that are in use.
   public var cacheBytes: Int {
-    KeyValueCache.byteCount(architecture: model.architecture, positions: position)
+    KeyValueCache.byteCount(
+      architecture: model.architecture, precision: cache.precision, positions: position)
   }
 
   /// Bytes of the key/value cache when the context is full.
   public var cacheCapacityBytes: Int {
-    KeyValueCache.byteCount(architecture: model.architecture, positions: contextLength)
+    KeyValueCache.byteCount(
+      architecture: model.architecture, precision: cache.precision, positions: contextLength)
   }
 
   /// Bytes of the buffers beside the cache.

@@ -1,3 +1,4 @@
+import CKernels
 import EmberKernels
 
 /// The buffers of a forward pass, allocated once per session for up to `capacity` tokens at a time.
@@ -14,6 +15,13 @@ final class Scratch: @unchecked Sendable {
   /// [T][H · D]
   let queries: UnsafeMutablePointer<Float>
   let queryStride: Int
+  /// [T][H · blocks][32] codes of the queries, with scales and sums [T][H · blocks]; empty where
+  /// the cache holds halves.
+  let queryCodes: UnsafeMutablePointer<Int8>
+  let queryScales: UnsafeMutablePointer<Float>
+  let querySums: UnsafeMutablePointer<Int32>
+  /// H · blocks
+  let queryBlocks: Int
   /// [T][K · D] each
   let keys: UnsafeMutablePointer<Float>
   let values: UnsafeMutablePointer<Float>
@@ -37,8 +45,14 @@ final class Scratch: @unchecked Sendable {
   private let turns: UnsafeMutablePointer<Float>
   /// [K][T][H / K][padded dimension + 16]: a piece of attention, which is a key/value head and
   /// some tokens, uses the slots of its tokens and no others.
-  private let attentionState: UnsafeMutablePointer<Float>
-  private let attentionStride: Int
+  private let attentionStates: UnsafeMutablePointer<Float>
+  /// As the states; used where positions are more than a piece of attention.
+  private let attentionScratch: UnsafeMutablePointer<Float>
+  /// [pieces of the context][H][padded dimension + 16]: a single token's pieces are computed apart.
+  private let pieceStates: UnsafeMutablePointer<Float>
+  /// Floats of one query's state.
+  let attentionStride: Int
+  private let headCount: Int
   private let headsPerKey: Int
   private let capacity: Int
 
@@ -50,7 +64,10 @@ final class Scratch: @unchecked Sendable {
       + 4 * Activations.tokensPerTile * a.vocabularySize
   }
 
-  init(architecture a: Architecture, weights: Weights, paddedDimension: Int, capacity: Int) {
+  init(
+    architecture a: Architecture, weights: Weights, cache: KeyValueCache, contextLength: Int,
+    capacity: Int
+  ) {
     self.capacity = capacity
     if case .rotary(let base, let dimensions, let pairing) = a.position {
       rotary = RotaryTable(base: base, dimensions: dimensions, pairing: pairing)
@@ -66,7 +83,9 @@ final class Scratch: @unchecked Sendable {
     queryStride = a.attention.headCount * a.attention.headDimension
     keyStride = a.attention.keyValueHeadCount * a.attention.headDimension
     logitsStride = a.vocabularySize
-    attentionStride = paddedDimension + 16
+    attentionStride = cache.paddedDimension + 16
+    headCount = a.attention.headCount
+    queryBlocks = headCount * KeyValueCache.blocks(a.attention.headDimension)
     headsPerKey = a.attention.headCount / a.attention.keyValueHeadCount
     let tile = Activations.tokensPerTile
 
@@ -92,14 +111,31 @@ final class Scratch: @unchecked Sendable {
     headInput = activations(tile, width)
     logits = floats(tile * logitsStride)
     turns = floats(capacity * (rotary?.dimensions ?? 0))
-    attentionState = floats(a.attention.headCount * capacity * attentionStride)
-    byteCount = total
+    let pieceSize = Int(EMBER_ATTENTION_PIECE)
+    let pieces = (contextLength + pieceSize - 1) / pieceSize
+    attentionStates = floats(headCount * capacity * attentionStride)
+    attentionScratch = floats(pieces > 1 ? headCount * capacity * attentionStride : 0)
+    // Left untouched: the system gives memory only to the pieces that a text reaches.
+    pieceStates = .aligned(pieces * headCount * attentionStride)
+    total += pieces * headCount * attentionStride * 4
+    let blocks = cache.precision == .int8 ? capacity * queryBlocks : 0
+    queryCodes = .aligned(blocks * 32)
+    queryCodes.initialize(repeating: 0, count: blocks * 32)
+    queryScales = floats(blocks)
+    querySums = .aligned(blocks)
+    querySums.initialize(repeating: 0, count: blocks)
+    byteCount = total + blocks * 36
   }
 
   deinit {
-    for buffer in [stream, queries, keys, values, gate, logits, turns, attentionState] {
+    for buffer in [
+      stream, queries, keys, values, gate, logits, turns, attentionStates, attentionScratch,
+      pieceStates, queryScales,
+    ] {
       buffer.deallocate()
     }
+    queryCodes.deallocate()
+    querySums.deallocate()
   }
 
   /// Sets the number of tokens of the next step; between steps only.
@@ -115,7 +151,20 @@ final class Scratch: @unchecked Sendable {
 
   /// State of the online softmax for the queries of one key/value head, for the tokens from
   /// `token` on: H / K slots a token.
-  func attention(keyValueHead head: Int, token: Int) -> UnsafeMutablePointer<Float> {
-    attentionState + (head * capacity + token) * headsPerKey * attentionStride
+  func attentionStates(keyValueHead head: Int, token: Int) -> UnsafeMutablePointer<Float> {
+    attentionStates + (head * capacity + token) * headsPerKey * attentionStride
   }
+
+  /// Room for one more piece's states.
+  func attentionScratch(keyValueHead head: Int, token: Int) -> UnsafeMutablePointer<Float> {
+    attentionScratch + (head * capacity + token) * headsPerKey * attentionStride
+  }
+
+  /// State of one piece of a single token's positions, for query heads from `head` on.
+  func pieceStates(piece: Int, head: Int) -> UnsafeMutablePointer<Float> {
+    pieceStates + (piece * headCount + head) * attentionStride
+  }
+
+  /// Floats from one piece's states to the next.
+  var pieceStride: Int { headCount * attentionStride }
 }

@@ -1,85 +1,134 @@
-import CKernels
 import EmberKernels
-import Foundation
 import Testing
 
 @Suite("Attention: every instruction set gives the scalar reference's bits")
 struct AttentionTests {
-  /// Outputs of `tokens` × `heads` queries over a random cache.
-  static func run(
-    _ kernels: Kernels, dimension: Int, tokens: Int, heads: Int, firstVisible: Int, seed: UInt64
-  ) -> (output: [Float], exact: [Double]) {
-    var random = SplitMix(state: seed)
-    let padded = (dimension + 15) / 16 * 16
-    let positions = (firstVisible + tokens - 1 + 63) / 64 * 64
-    var keys = [UInt16](repeating: 0, count: positions * dimension)
-    var values = [UInt16](repeating: 0, count: positions * padded)
-    for i in keys.indices { keys[i] = Half.bits(random.normal()) }
-    for p in 0..<positions {
-      for d in 0..<dimension { values[p * padded + d] = Half.bits(random.normal()) }
-    }
-    let count = tokens * heads
-    let queries = (0..<count * dimension).map { _ in random.normal() * 2 }
-    var output = [Float](repeating: 0, count: count * dimension)
-    var scratch = [Float](repeating: 0, count: count * (padded + 16))
-    var exact = [Double](repeating: 0, count: count * dimension)
-    for q in 0..<count {
-      let visible = firstVisible + q / heads
-      let scores = (0..<visible).map { p in
-        (0..<dimension).reduce(0.0) { sum, d in
-          let key = Half.value(keys[(p / 16 * dimension + d) * 16 + p % 16])
-          return sum + Double(key) * Double(queries[q * dimension + d])
-        }
-      }
-      let top = scores.max() ?? 0
-      let weights = scores.map { exp($0 - top) }
-      let total = weights.reduce(0, +)
-      for d in 0..<dimension {
-        exact[q * dimension + d] =
-          (0..<visible).reduce(0.0) {
-            $0 + weights[$1] * Double(Half.value(values[$1 * padded + d]))
-          } / total
-      }
-    }
-    queries.withUnsafeBufferPointer { queries in
-      keys.withUnsafeBufferPointer { keys in
-        values.withUnsafeBufferPointer { values in
-          output.withUnsafeMutableBufferPointer { output in
-            scratch.withUnsafeMutableBufferPointer { scratch in
-              var a = ember_attention(
-                queries: queries.baseAddress, query_stride: dimension, query_count: count,
-                heads_per_token: heads, first_visible: firstVisible, keys: keys.baseAddress,
-                values: values.baseAddress, dimension: dimension, padded_dimension: padded,
-                output: output.baseAddress, output_stride: dimension,
-                scratch: scratch.baseAddress)
-              kernels.table.attend?(&a)
-            }
-          }
+  static let shapes = [
+    (8, 2), (16, 1), (20, 3), (33, 5), (64, 2), (64, 8), (80, 4), (128, 4),
+  ]
+  static let lengths = [
+    (1, 1), (1, 5), (16, 1), (63, 3), (64, 1), (65, 2), (200, 17), (255, 3), (257, 1), (600, 1),
+  ]
+
+  @Test("all dimensions, lengths and groupings", arguments: [16, 8])
+  func shapes(bits: Int) {
+    for (dimension, heads) in Self.shapes {
+      for (first, tokens) in Self.lengths {
+        let work = RandomAttention(
+          dimension: dimension, heads: heads, tokens: tokens, firstVisible: first, bits: bits,
+          seed: UInt64(dimension * 1000 + first * 10 + tokens))
+        let expected = work.outputs(.scalar)
+        for kernels in Kernels.available.dropFirst() {
+          #expect(
+            work.outputs(kernels).map(\.bitPattern) == expected.map(\.bitPattern),
+            "\(kernels.name) \(dimension) \(heads) \(first) \(tokens)")
         }
       }
     }
-    return (output, exact)
   }
 
-  @Test("all dimensions, lengths and groupings")
-  func shapes() {
-    for (dimension, heads) in [(8, 2), (16, 1), (20, 3), (64, 2), (128, 4)] {
-      for (first, tokens) in [(1, 1), (1, 5), (16, 1), (63, 3), (64, 1), (65, 2), (200, 17)] {
-        let seed = UInt64(dimension * 1000 + first * 10 + tokens)
-        let expected = Self.run(
-          .scalar, dimension: dimension, tokens: tokens, heads: heads, firstVisible: first,
-          seed: seed)
-        for (got, exact) in zip(expected.output, expected.exact) {
+  @Test("half precision: what attention is, to rounding")
+  func exactness() {
+    for (dimension, heads) in Self.shapes {
+      for (first, tokens) in Self.lengths {
+        let work = RandomAttention(
+          dimension: dimension, heads: heads, tokens: tokens, firstVisible: first, bits: 16,
+          seed: UInt64(dimension + first))
+        for (got, exact) in zip(work.outputs(.best), work.exact) {
           // Scores reach 50 in size; their rounding, a few 1e-6, is a relative error of weights.
           #expect(abs(Double(got) - exact) < 1e-4 * max(1, abs(exact)), "\(got) \(exact)")
         }
-        for kernels in Kernels.available.dropFirst() {
-          let got = Self.run(
-            kernels, dimension: dimension, tokens: tokens, heads: heads, firstVisible: first,
-            seed: seed)
+      }
+    }
+  }
+
+  @Test("int8 codes: what attention is, but for the rounding of queries")
+  func codes() {
+    for (dimension, heads) in Self.shapes {
+      let work = RandomAttention(
+        dimension: dimension, heads: heads, tokens: 3, firstVisible: 300, bits: 8,
+        seed: UInt64(dimension))
+      let (got, exact) = (work.outputs(.best), work.exact)
+      // A query's codes are off by at most 1/254 of their block's largest value.
+      var difference = 0.0
+      var size = 0.0
+      for (got, exact) in zip(got, exact) {
+        difference += (Double(got) - exact) * (Double(got) - exact)
+        size += exact * exact
+      }
+      #expect(difference < 0.01 * size, "\(dimension): \((difference / size).squareRoot())")
+    }
+  }
+
+  @Test("a token alone gives the bits that it gives among others", arguments: [16, 8])
+  func alone(bits: Int) {
+    for (first, tokens, heads) in [(1, 17, 3), (50, 16, 8), (250, 9, 2), (500, 16, 1)] {
+      let work = RandomAttention(
+        dimension: 64, heads: heads, tokens: tokens, firstVisible: first, bits: bits, seed: 3)
+      for kernels in Kernels.available {
+        let together = work.outputs(kernels)
+        for token in 0..<tokens {
+          let size = heads * 64
           #expect(
-            got.output.map(\.bitPattern) == expected.output.map(\.bitPattern),
-            "\(kernels.name) \(dimension) \(heads) \(first) \(tokens)")
+            work.outputs(kernels, token: token).map(\.bitPattern)
+              == together[token * size..<(token + 1) * size].map(\.bitPattern),
+            "\(kernels.name) \(first) \(token)")
+        }
+      }
+    }
+  }
+
+  @Test("pieces computed apart and joined give the bits of all at once", arguments: [16, 8])
+  func pieces(bits: Int) {
+    for first in [1, 256, 257, 1000] {
+      let work = RandomAttention(
+        dimension: 64, heads: 5, tokens: 1, firstVisible: first, bits: bits, seed: 4)
+      for kernels in Kernels.available {
+        #expect(
+          work.outputs(kernels, byPieces: true).map(\.bitPattern)
+            == work.outputs(kernels).map(\.bitPattern), "\(kernels.name) \(first)")
+      }
+    }
+  }
+
+  @Test("what lies behind the visible positions changes nothing", arguments: [16, 8])
+  func hidden(bits: Int) {
+    for hidden in [0x7E00, 0x7C00, 0xFC00] as [UInt16] {
+      for (first, tokens) in [(1, 1), (17, 1), (60, 16), (250, 5)] {
+        func outputs(_ hidden: UInt16, _ kernels: Kernels) -> [UInt32] {
+          RandomAttention(
+            dimension: 40, heads: 3, tokens: tokens, firstVisible: first, bits: bits, seed: 5,
+            hidden: hidden
+          ).outputs(kernels).map(\.bitPattern)
+        }
+        for kernels in Kernels.available {
+          #expect(outputs(hidden, kernels) == outputs(0, kernels), "\(kernels.name) \(first)")
+        }
+      }
+    }
+  }
+
+  @Test("queries of extreme values have the scalar reference's codes")
+  func queries() {
+    let extremes: [Float] = [
+      0, -0, .leastNonzeroMagnitude, 1e-31, 2e-30, 1, -127, 3.4e38, -3.4e38, .infinity, .nan,
+    ]
+    for dimension in [1, 15, 16, 17, 31, 32, 33, 64, 100] {
+      for (i, extreme) in extremes.enumerated() {
+        var random = SplitMix(state: UInt64(dimension * 100 + i))
+        var query = (0..<dimension).map { _ in random.normal() }
+        query[dimension / 2] = extreme
+        func encoded(_ kernels: Kernels) -> ([Int8], [UInt32], [Int32]) {
+          let blocks = (dimension + 31) / 32
+          var codes = [Int8](repeating: 1, count: blocks * 32)
+          var scales = [Float](repeating: 1, count: blocks)
+          var sums = [Int32](repeating: 1, count: blocks)
+          kernels.table.quantize_query(query, dimension, &codes, &scales, &sums)
+          return (codes, scales.map { $0.isNaN ? 1 : $0.bitPattern }, sums)
+        }
+        let expected = encoded(.scalar)
+        for kernels in Kernels.available.dropFirst() {
+          #expect(encoded(kernels) == expected, "\(kernels.name) \(dimension) \(extreme)")
         }
       }
     }

@@ -1,4 +1,7 @@
-// attend over dimensions, visible lengths and groupings.
+// attend and attend_q8 over dimensions, visible lengths and groupings: all positions at once, and
+// piece by piece as threads share them.
+#include <stdlib.h>
+
 #include "compare.h"
 
 typedef enum {
@@ -15,18 +18,28 @@ static const char *const scores_names[] = {
 };
 
 typedef struct {
-  size_t dimension, first_visible, tokens, heads, missing;  // missing: queries of the last token
+  size_t dimension, first_visible, tokens, heads;
   scores kind;
 } attention_case;
 
-static void compare_case(kernel_pair kernels, attention_case c) {
-  begin_case("attend, dimension %zu, %zu visible, %zu tokens × %zu heads − %zu, scores %s",
-             c.dimension, c.first_visible, c.tokens, c.heads, c.missing,
-             scores_names[c.kind]);
-  size_t dimension = c.dimension, padded = (dimension + 15) / 16 * 16;
-  size_t queries = c.tokens * c.heads - c.missing;
-  size_t positions = c.first_visible + c.tokens - 1, room_for = (positions + 63) / 64 * 64;
+// Room for `count` halves, one per position and column: any(position, column) or scaled normals.
+static uint16_t *scales_of(attention_case c, size_t room_for, size_t positions, int any) {
+  size_t blocks = (c.dimension + 31) / 32;
+  uint16_t *scales = room(room_for * blocks * 2, 2 * random_below(8));
+  for (size_t p = 0; p < room_for; p++)
+    for (size_t b = 0; b < blocks; b++) {
+      uint16_t scale = half_bits(uniform(0.001f, 0.02f));
+      if (one_in(20)) scale = 0;
+      if (any && one_in(8)) scale = random_half();
+      if (c.kind == HIDDEN_NOT_FINITE && p >= positions) scale = one_in(2) ? 0x7E00 : 0xFC00;
+      scales[(p / 16 * blocks + b) * 16 + p % 16] = scale;
+    }
+  return scales;
+}
 
+static void fill_halves(attention_case c, ember_attention *a, size_t room_for) {
+  size_t dimension = c.dimension, padded = a->padded_dimension;
+  size_t positions = c.first_visible + c.tokens - 1;
   uint16_t *keys = room(room_for * dimension * 2, 2 * random_below(8));
   uint16_t *values = room(room_for * padded * 2, 2 * random_below(8));
   int hidden = c.kind == HIDDEN_NOT_FINITE;
@@ -43,52 +56,136 @@ static void compare_case(kernel_pair kernels, attention_case c) {
       if (hidden && !seen) key = one_in(2) ? 0x7E00 : 0xFC00;
       keys[(p / 16 * dimension + d) * 16 + p % 16] = key;
     }
+  a->keys = keys;
+  a->values = values;
+}
 
-  size_t query_stride = dimension + random_below(3), output_stride = dimension + random_below(3);
-  size_t query_floats = (queries - 1) * query_stride + dimension;
+static void fill_codes(attention_case c, ember_attention *a, size_t room_for) {
+  size_t blocks = (c.dimension + 31) / 32, positions = c.first_visible + c.tokens - 1;
+  uint8_t *keys = room(room_for * blocks * 32, random_below(16));
+  int8_t *values = room(room_for * a->padded_dimension, random_below(16));
+  // Every code, also those that no writer uses.
+  for (size_t i = 0; i < room_for * blocks * 32; i++)
+    keys[i] = c.kind == EQUAL_SCORES ? 200 : c.kind == HUGE_SCORES && one_in(2) ? 0 : random_bits() >> 56;
+  for (size_t i = 0; i < room_for * a->padded_dimension; i++) values[i] = random_bits() >> 56;
+  a->keys = keys;
+  a->values = values;
+  a->key_scales = scales_of(c, room_for, positions, c.kind == KEYS_ANY_BITS);
+  a->value_scales = scales_of(c, room_for, positions, c.kind == VALUES_ANY_BITS);
+}
+
+// The codes of all queries, that both tables' quantize_query must agree on.
+static void quantize_queries(kernel_pair kernels, ember_attention *a) {
+  size_t blocks = (a->dimension + 31) / 32;
+  a->query_blocks = a->heads * blocks + random_below(3);
+  size_t count = a->tokens * a->query_blocks;
+  int8_t *codes = room(count * 32, random_below(16)), *more_codes = room(count * 32, random_below(16));
+  float *scales = room(count * 4, 0), *more_scales = room(count * 4, 4);
+  int32_t *sums = room(count * 4, 8), *more_sums = room(count * 4, 0);
+  memset(codes, 0, count * 32), memset(more_codes, 0, count * 32);
+  memset(scales, 0, count * 4), memset(more_scales, 0, count * 4);
+  memset(sums, 0, count * 4), memset(more_sums, 0, count * 4);
+  for (size_t t = 0; t < a->tokens; t++)
+    for (size_t h = 0; h < a->heads; h++) {
+      const float *query = a->queries + t * a->query_stride + h * a->dimension;
+      size_t at = t * a->query_blocks + h * blocks;
+      kernels.expected->quantize_query(query, a->dimension, codes + 32 * at, scales + at, sums + at);
+      kernels.tested->quantize_query(query, a->dimension, more_codes + 32 * at, more_scales + at,
+                                     more_sums + at);
+    }
+  same_bytes("query codes", codes, more_codes, count * 32);
+  same_floats("query scales", scales, more_scales, count);
+  same_bytes("query sums", sums, more_sums, count * 4);
+  a->query_codes = codes;
+  a->query_scales = scales;
+  a->query_sums = sums;
+}
+
+static void outputs(const ember_kernels *kernels, ember_attention *a, int bits, int by_pieces,
+                    float *output) {
+  size_t padded = a->padded_dimension, stride = padded + 16, queries = a->tokens * a->heads;
+  size_t pieces = (a->first_visible + a->tokens - 2) / EMBER_ATTENTION_PIECE + 1;
+  float *states = a->states;
+  size_t runs = by_pieces ? pieces : 1;
+  for (size_t i = 0; i < runs; i++) {
+    a->states = states + i * queries * stride;
+    forget_stack();
+    (bits == 16 ? kernels->attend : kernels->attend_q8)(a, i, by_pieces ? 1 : pieces);
+  }
+  a->states = states;
+  for (size_t i = 0; i < queries; i++)
+    kernels->join_attention(states + i * stride, runs, queries * stride, a->dimension, padded,
+                            output + i * a->dimension);
+}
+
+static void compare_case(kernel_pair kernels, attention_case c, int bits) {
+  begin_case("attend, %d bits, dimension %zu, %zu visible, %zu tokens × %zu heads, scores %s", bits,
+             c.dimension, c.first_visible, c.tokens, c.heads, scores_names[c.kind]);
+  size_t dimension = c.dimension, padded = (dimension + 15) / 16 * 16;
+  size_t queries = c.tokens * c.heads;
+  size_t positions = c.first_visible + c.tokens - 1, room_for = (positions + 63) / 64 * 64;
+  size_t pieces = (positions - 1) / EMBER_ATTENTION_PIECE + 1;
+
+  size_t query_stride = c.heads * dimension + random_below(3);
+  size_t query_floats = (c.tokens - 1) * query_stride + c.heads * dimension;
   float *query = room(query_floats * sizeof(float), 4 * random_below(4));
   for (size_t i = 0; i < query_floats; i++) query[i] = normal();
   if (c.kind == HUGE_SCORES)
     for (size_t i = 0; i < query_floats; i++) query[i] *= one_in(9) ? 1e37f : 1e3f;
 
-  size_t output_floats = (queries - 1) * output_stride + dimension;
+  size_t states = queries * (padded + 16);
+  ember_attention a = {
+    .tokens = c.tokens, .heads = c.heads, .first_visible = c.first_visible,
+    .dimension = dimension, .padded_dimension = padded, .queries = query,
+    .query_stride = query_stride, .states = room(pieces * states * sizeof(float), 4 * random_below(4)),
+    .scratch = pieces > 1 ? room(states * sizeof(float), 4 * random_below(4)) : NULL,
+  };
+  if (bits == 16) {
+    fill_halves(c, &a, room_for);
+  } else {
+    fill_codes(c, &a, room_for);
+    quantize_queries(kernels, &a);
+  }
+  size_t output_floats = queries * dimension;
   float *expected = room(output_floats * sizeof(float), 4 * random_below(4));
   float *got = room(output_floats * sizeof(float), 4 * random_below(4));
-  ember_attention a = {
-    .queries = query, .query_stride = query_stride, .query_count = queries,
-    .heads_per_token = c.heads, .first_visible = c.first_visible, .keys = keys, .values = values,
-    .dimension = dimension, .padded_dimension = padded, .output_stride = output_stride,
-    .scratch = room(queries * (padded + 16) * sizeof(float), 4 * random_below(4)),
-  };
-  a.output = expected;
-  kernels.expected->attend(&a);
-  a.output = got;
-  forget_stack();
-  kernels.tested->attend(&a);
+  outputs(kernels.expected, &a, bits, 0, expected);
+  outputs(kernels.tested, &a, bits, 0, got);
   same_floats("output", expected, got, output_floats);
+  if (c.tokens > 1) return;  // a later token may see a piece that an earlier one does not
+  outputs(kernels.tested, &a, bits, 1, got);
+  same_floats("output by pieces", expected, got, output_floats);
 }
 
 void compare_attention(kernel_pair kernels) {
-  static const size_t dimensions[] = {1, 8, 16, 20, 64, 128, 256};
-  static const size_t lengths[] = {1, 2, 15, 16, 17, 62, 63, 64, 65, 66, 127, 128, 129, 200};
-  for (size_t i = 0; i < LENGTH(dimensions); i++)
-    for (size_t j = 0; j < LENGTH(lengths); j++)
-      for (size_t tokens = 1; tokens <= 3; tokens++) {
-        size_t heads = 1 + random_below(4);
+  static const size_t dimensions[] = {1, 8, 16, 20, 33, 64, 80, 128, 256};
+  static const size_t lengths[] = {1,   2,   15,  16,  17,  62,  63,  64,  65, 66,
+                                   127, 128, 129, 200, 255, 256, 257, 300, 513};
+  for (int bits = 16; bits >= 8; bits -= 8) {
+    for (size_t i = 0; i < LENGTH(dimensions); i++)
+      for (size_t j = 0; j < LENGTH(lengths); j++)
+        for (size_t tokens = 1; tokens <= 3; tokens++) {
+          attention_case c = {
+            .dimension = dimensions[i], .first_visible = lengths[j], .tokens = tokens,
+            .heads = 1 + random_below(9), .kind = ORDINARY_SCORES,
+          };
+          compare_case(kernels, c, bits);
+          c.kind = (scores)random_below(SCORES_COUNT);
+          compare_case(kernels, c, bits);
+        }
+    for (scores kind = 0; kind < SCORES_COUNT; kind++)
+      for (size_t i = 0; i < LENGTH(dimensions); i++) {
         attention_case c = {
-          .dimension = dimensions[i], .first_visible = lengths[j], .tokens = tokens,
-          .heads = heads, .missing = random_below(heads), .kind = ORDINARY_SCORES,
+          .dimension = dimensions[i], .first_visible = 58, .tokens = 17, .heads = 2, .kind = kind,
         };
-        compare_case(kernels, c);
-        c.kind = (scores)random_below(SCORES_COUNT);
-        compare_case(kernels, c);
+        compare_case(kernels, c, bits);
+        c.first_visible = 250;
+        compare_case(kernels, c, bits);
       }
-  for (scores kind = 0; kind < SCORES_COUNT; kind++)
-    for (size_t i = 0; i < LENGTH(dimensions); i++) {
-      attention_case c = {
-        .dimension = dimensions[i], .first_visible = 58, .tokens = 17, .heads = 2, .kind = kind,
-      };
-      compare_case(kernels, c);
-    }
+    attention_case largest = {
+      .dimension = EMBER_MAXIMUM_HEAD_DIMENSION, .first_visible = 65, .tokens = 2, .heads = 3,
+    };
+    compare_case(kernels, largest, bits);
+  }
   end_group("attend");
 }

@@ -59,7 +59,19 @@ static void no_multiply(ember_matrix m, const ember_token_tile *x, ember_output 
   (void)m, (void)x, (void)y, (void)first, (void)count;
 }
 
-static void no_attend(const ember_attention *a) { (void)a; }
+static void no_quantize_query(const float *query, size_t dimension, int8_t *codes, float *scales,
+                              int32_t *sums) {
+  (void)query, (void)dimension, (void)codes, (void)scales, (void)sums;
+}
+
+static void no_attend(const ember_attention *a, size_t first, size_t count) {
+  (void)a, (void)first, (void)count;
+}
+
+static void no_join(float *states, size_t count, size_t stride, size_t dimension,
+                    size_t padded_dimension, float *output) {
+  (void)states, (void)count, (void)stride, (void)dimension, (void)padded_dimension, (void)output;
+}
 
 static void no_rms_norm(const float *x, const float *gain, float epsilon, size_t n, float *out) {
   (void)x, (void)gain, (void)epsilon, (void)n, (void)out;
@@ -84,6 +96,8 @@ static float no_maximum(const float *x, size_t n) {
 }
 
 const ember_kernels recorded_kernels = {
-  no_quantize, no_encode, no_multiply, no_multiply, no_multiply, no_attend, no_rms_norm,
-  no_layer_norm, no_change, no_change, no_operation, no_operation, no_exponentials, no_maximum,
+  no_quantize,       no_encode,     no_multiply,   no_multiply,     no_multiply,
+  no_quantize_query, no_attend,     no_attend,     no_join,         no_rms_norm,
+  no_layer_norm,     no_change,     no_change,     no_operation,    no_operation,
+  no_exponentials,   no_maximum,
 };

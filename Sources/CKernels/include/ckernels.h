@@ -60,20 +60,34 @@ typedef struct {
   uint32_t *residual_blocks;
 } ember_tile_storage;
 
-// The keys and values of one key/value head, and the queries that look at them.
+// The queries that look at one key/value head, and its keys and values: in half precision, or as
+// int8 codes in blocks of 32 dimensions with a half as scale, x ≈ scale · code; the last block of a
+// head is filled up with zeros. blocks = ⌈dimension / 32⌉.
 typedef struct {
-  const float *queries;   // [query_count][query_stride], scaled by 1/sqrt(dimension), rotated
-  size_t query_stride;
-  size_t query_count;
-  size_t heads_per_token;    // queries in turn belong to one token: query / heads_per_token
-  size_t first_visible;      // positions that the first token sees, itself included
-  const uint16_t *keys;      // half [position / 16][dimension][16]
-  const uint16_t *values;    // half [position][padded_dimension]
+  size_t tokens;
+  size_t heads;              // queries of a token; they come one behind the other, token by token
+  size_t first_visible;      // positions that the first token sees, itself included; the next, one more
   size_t dimension;
   size_t padded_dimension;   // a multiple of 16, at most EMBER_MAXIMUM_HEAD_DIMENSION
-  float *output;             // [query_count][output_stride]
-  size_t output_stride;
-  float *scratch;            // [query_count][padded_dimension + 16]
+
+  // attend: half keys [position / 16][dimension][16], values [position][padded_dimension].
+  // attend_q8: keys as the weights of a q8 matrix, code + 128 in unsigned bytes
+  // [position / 16][blocks][8][16 positions][4 dimensions], values int8 [position][padded_dimension].
+  const void *keys;
+  const void *values;
+  const uint16_t *key_scales;    // attend_q8: half [position / 16][blocks][16]
+  const uint16_t *value_scales;  // likewise
+
+  // Scaled by 1/sqrt(dimension), rotated.
+  const float *queries;         // attend: [tokens][query_stride], of these [heads][dimension]
+  size_t query_stride;
+  const int8_t *query_codes;    // attend_q8: [tokens][query_blocks][32], of these [heads][blocks][32]
+  const float *query_scales;    // attend_q8: [tokens][query_blocks]
+  const int32_t *query_sums;    // attend_q8: [tokens][query_blocks], sum of a block's codes
+  size_t query_blocks;
+
+  float *states;   // [tokens · heads][padded_dimension + 16]: sums of values, maximum, denominator
+  float *scratch;  // as states; only where more than one piece is computed
 } ember_attention;
 
 // The integers that a block of weights may become, and the scales to try for it.
@@ -84,8 +98,10 @@ typedef struct {
   int32_t both_signs;      // whether to try the negative multiples too
 } ember_grid;
 
-// Positions per step of the online softmax: part of the result's definition.
+// Positions per step of the online softmax, and positions that are a piece of work: part of the
+// result's definition.
 #define EMBER_ATTENTION_CHUNK 64
+#define EMBER_ATTENTION_PIECE 256
 #define EMBER_MAXIMUM_HEAD_DIMENSION 1024
 
 typedef struct {
@@ -110,9 +126,23 @@ typedef struct {
   // Columns in ascending order, each acc = fma(weight, x[column], acc).
   void (*multiply_f16)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
 
+  // Codes of one query in blocks of 32, by the first rule of quantize.
+  void (*quantize_query)(const float *query, size_t dimension, int8_t *codes, float *scales, int32_t *sums);
+
   // Causal attention with the online softmax (Milakov and Gimelshein 2018; Flash Attention,
-  // Dao et al. 2022, algorithm 1), in chunks of EMBER_ATTENTION_CHUNK positions.
-  void (*attend)(const ember_attention *a);
+  // Dao et al. 2022, algorithm 1), in chunks of EMBER_ATTENTION_CHUNK positions. Each piece of
+  // EMBER_ATTENTION_PIECE positions has a softmax of its own, so that threads can share one
+  // query's positions; the pieces' states are joined in ascending order.
+  // Computes the pieces first ..< first + count of all queries, joined, into a->states.
+  // A score is Σ key · query, one fma per dimension in ascending order; with attend_q8 one per
+  // block, fma(float(dot), half scale · query scale, score). A sum of values is one fma per visible
+  // position, value · weight, with attend_q8 code · (weight · scale).
+  void (*attend)(const ember_attention *a, size_t first, size_t count);
+  void (*attend_q8)(const ember_attention *a, size_t first, size_t count);
+  // output[dimension] of one query: joins the states of `count` consecutive runs of pieces, `stride`
+  // floats apart, and divides by the denominator. The first state is overwritten.
+  void (*join_attention)(float *states, size_t count, size_t stride, size_t dimension,
+                         size_t padded_dimension, float *output);
 
   // out = x / sqrt(mean(x²) + epsilon) · gain
   void (*rms_norm)(const float *x, const float *gain, float epsilon, size_t n, float *out);

@@ -73,6 +73,8 @@ struct BenchCommand: ParsableCommand {
       valueName: "tokens"))
   var context: Int?
 
+  @OptionGroup var cache: CacheOptions
+
   @Flag(name: .long, help: "Measure single kernels instead, of every instruction set.")
   var kernels = false
 
@@ -100,6 +102,7 @@ struct BenchCommand: ParsableCommand {
       for (name, isGiven) in [
         ("--prompt-tokens", promptTokens != nil), ("--generate", generate != nil),
         ("--depth", depth != nil), ("--context", context != nil),
+        ("--cache-bits", cache.bits != nil),
       ] where isGiven {
         throw ValidationError("\(name): expected a model to measure, found --kernels")
       }
@@ -137,6 +140,7 @@ struct BenchCommand: ParsableCommand {
     plan.depths = depth?.counts
     plan.threads = threads?.counts
     plan.contextLength = context
+    plan.cachePrecision = cache.precision
     plan.repetitions = repetitions
     let benchmark = ModelBenchmark(
       model: model,

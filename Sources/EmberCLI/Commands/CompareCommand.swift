@@ -28,6 +28,7 @@ struct CompareCommand: ParsableCommand {
   var models: [FilePath]
 
   @OptionGroup var windows: WindowOptions
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
@@ -40,7 +41,9 @@ struct CompareCommand: ParsableCommand {
     let plan = windows.windowProtocol(modelContext: models[0].architecture.contextLength)
     let progress = Progress()
     defer { progress.finish() }
-    var comparison = try ModelComparison(models: models, threads: threads.threads).compare(
+    var comparison = try ModelComparison(
+      models: models, threads: threads.threads, cachePrecision: cache.precision
+    ).compare(
       text: text, named: windows.text.lastComponent?.string, protocol: plan
     ) {
       progress.update(done: $0, total: $1, note: "windows, \(models.count) models") { speed in
@@ -51,7 +54,8 @@ struct CompareCommand: ParsableCommand {
     var threadCount = 0
     for (index, model) in models.enumerated() {
       let cost = try DecodeCost(
-        of: model, contextLength: plan.context, threads: threads.threads)
+        of: model, contextLength: plan.context, threads: threads.threads,
+        cachePrecision: cache.precision)
       comparison.rows[index].tokensPerSecond = cost.tokensPerSecond
       comparison.rows[index].peakMemoryBytes = residentBefore + cost.memoryBytes
       threadCount = cost.threads
@@ -85,7 +89,7 @@ struct CompareCommand: ParsableCommand {
       (
         "peak MB",
         "computed: this process before it opened a model, the file, mapped, the key/value cache of \(comparison.protocol.context)"
-          + " positions, and scratch"
+          + " positions\(cache.bits == .eight ? " in 8 bits" : ""), and scratch"
       ),
     ])
   }
@@ -101,9 +105,12 @@ private struct DecodeCost {
   let memoryBytes: Int
   let threads: Int
 
-  init(of model: Model, contextLength: Int, threads: Int?) throws {
+  init(
+    of model: Model, contextLength: Int, threads: Int?, cachePrecision: CachePrecision
+  ) throws {
     let session = try InferenceSession(
-      model: model, contextLength: contextLength, threads: threads)
+      model: model, contextLength: contextLength, threads: threads,
+      cachePrecision: cachePrecision)
     // A short prompt brings all weights into memory and shows what the cache takes; the cache
     // grows with the positions, in chunks, so a full chunk says what all of them take.
     let prompt = min(session.chunkLength, contextLength)

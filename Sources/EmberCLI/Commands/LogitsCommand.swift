@@ -38,6 +38,7 @@ struct LogitsCommand: ParsableCommand {
   @Flag(name: .long, help: "Print the logits after every position, not the last alone.")
   var all = false
 
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
@@ -60,7 +61,8 @@ struct LogitsCommand: ParsableCommand {
       throw CommandError.promptTooLongForModel(tokens: ids.count, context: context)
     }
     let session = try InferenceSession(
-      model: loaded.model, contextLength: max(1, ids.count), threads: threads.threads)
+      model: loaded.model, contextLength: max(1, ids.count), threads: threads.threads,
+      cachePrecision: cache.precision)
     // Printed position by position: all logits of a long text would not fit into memory.
     var output = json.json ? LogitsOutput(jsonFor: ids) : LogitsOutput()
     func take(_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws {

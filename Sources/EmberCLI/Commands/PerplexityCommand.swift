@@ -17,6 +17,7 @@ struct PerplexityCommand: ParsableCommand {
 
   @OptionGroup var model: ModelArgument
   @OptionGroup var windows: WindowOptions
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
@@ -29,7 +30,8 @@ struct PerplexityCommand: ParsableCommand {
     let progress = Progress()
     defer { progress.finish() }
     let result = try PerplexityEvaluator(
-      model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads
+      model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads,
+      cachePrecision: cache.precision
     ).evaluate(text: text, named: windows.text.lastComponent?.string, protocol: plan) {
       progress.update(done: $0, total: $1, note: "windows") { speed in
         "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
@@ -37,7 +39,8 @@ struct PerplexityCommand: ParsableCommand {
     }
     progress.finish()
     let report = PerplexityReport(
-      model: loaded.model, result: result, peakMemoryBytes: PeakMemory.bytes)
+      model: loaded.model, result: result, cacheBits: cache.precision.rawValue,
+      peakMemoryBytes: PeakMemory.bytes)
     if json.json {
       try JSONOutput.write(report)
     } else {
@@ -49,10 +52,11 @@ struct PerplexityCommand: ParsableCommand {
 private struct PerplexityReport: Encodable {
   var model: Model
   var result: PerplexityResult
+  var cacheBits: Int
   var peakMemoryBytes: Int
 
   private enum CodingKeys: String, CodingKey {
-    case file, fileBytes, bitsPerWeight, fileBitsPerWeight, peakMemoryBytes
+    case file, fileBytes, bitsPerWeight, fileBitsPerWeight, cacheBits, peakMemoryBytes
   }
 
   /// The result's keys stand beside the file's.
@@ -63,6 +67,7 @@ private struct PerplexityReport: Encodable {
     try container.encode(model.file.fileBytes, forKey: .fileBytes)
     try container.encode(model.bitsPerWeight, forKey: .bitsPerWeight)
     try container.encode(model.fileBitsPerWeight, forKey: .fileBitsPerWeight)
+    try container.encode(cacheBits, forKey: .cacheBits)
     try container.encode(peakMemoryBytes, forKey: .peakMemoryBytes)
   }
 
@@ -81,6 +86,7 @@ private struct PerplexityReport: Encodable {
         "model",
         OneLine.escape(model.file.path.string) + ", \(Format.bytes(model.file.fileBytes)),"
           + " \(Format.fixed(model.bitsPerWeight, 3)) bits per weight"
+          + (cacheBits == 16 ? "" : ", key/value cache of \(cacheBits) bits")
       ),
       ("text", result.textWords),
       ("protocol", result.protocol.words),

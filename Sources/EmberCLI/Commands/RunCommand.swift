@@ -59,6 +59,7 @@ struct RunCommand: ParsableCommand {
   @Flag(name: .long, help: "Go on after the token with which the model ends a text.")
   var ignoreEnd = false
 
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
@@ -80,7 +81,8 @@ struct RunCommand: ParsableCommand {
     // The model first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
     let session = try InferenceSession(
-      model: loaded.model, contextLength: context, threads: threads.threads)
+      model: loaded.model, contextLength: context, threads: threads.threads,
+      cachePrecision: cache.precision)
     let loading = clock.now - start
     // While a prompt is typed, too.
     let reading = ReadingProgress(loaded.model)
@@ -157,6 +159,7 @@ private struct RunReport: Encodable {
   var peakMemoryBytes: Int
   var mappedBytes: Int
   var keyValueCacheBytes: Int
+  var cacheBits: Int
   var scratchBytes: Int
 
   init(
@@ -182,6 +185,7 @@ private struct RunReport: Encodable {
     peakMemoryBytes = peakMemory
     mappedBytes = model.file.fileBytes
     keyValueCacheBytes = session.cacheBytes
+    cacheBits = session.cachePrecision.rawValue
     scratchBytes = session.scratchBytes
   }
 

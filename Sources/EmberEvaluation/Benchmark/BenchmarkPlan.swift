@@ -1,3 +1,5 @@
+import EmberModel
+
 /// What a benchmark of a model measures.
 package struct BenchmarkPlan: Sendable, Equatable {
   /// Lengths of the prompts; by default 128 and 512, cut to the context.
@@ -11,6 +13,8 @@ package struct BenchmarkPlan: Sendable, Equatable {
   package var threads: [Int]?
   /// Positions that sessions make room for; by default as many as the measurements need.
   package var contextLength: Int?
+  /// How keys and values are stored.
+  package var cachePrecision = CachePrecision.half
   /// How often each measurement is counted.
   package var repetitions = 5
 
@@ -21,6 +25,7 @@ package struct BenchmarkPlan: Sendable, Equatable {
     package let tests: [BenchmarkTest]
     package let threads: [Int]
     package let contextLength: Int
+    package let cachePrecision: CachePrecision
     package let repetitions: Int
   }
 
@@ -70,6 +75,7 @@ package struct BenchmarkPlan: Sendable, Equatable {
     return Resolved(
       tests: tests, threads: counts,
       contextLength: contextLength ?? tests.reduce(1) { max($0, $1.positions) },
+      cachePrecision: cachePrecision,
       repetitions: max(1, repetitions))
   }
 }

@@ -81,7 +81,7 @@ package struct ModelBenchmark {
   ) throws -> ModelBenchmarkReport.Footprint {
     let session = try InferenceSession(
       model: model, contextLength: plan.contextLength, threads: plan.threads.max(),
-      kernels: kernels)
+      cachePrecision: plan.cachePrecision, kernels: kernels)
     var positions = 1
     for test in plan.tests {
       positions = max(positions, test.kind == "prompt" ? test.tokens : test.depth + 1)
@@ -127,7 +127,7 @@ private struct Lane {
   private func session() throws -> InferenceSession {
     try InferenceSession(
       model: benchmark.model, contextLength: benchmark.plan.contextLength, threads: threads,
-      kernels: benchmark.kernels)
+      cachePrecision: benchmark.plan.cachePrecision, kernels: benchmark.kernels)
   }
 
   /// Seconds that the test takes.

@@ -9,6 +9,7 @@ package struct ModelBenchmarkReport: Sendable {
   package let weightBytesPerToken: Int
   package let kernels: String
   package let contextLength: Int
+  package let cachePrecision: CachePrecision
   package let repetitions: Int
   package let load: LoadTimes?
   package let footprint: Footprint
@@ -94,6 +95,7 @@ package struct ModelBenchmarkReport: Sendable {
     weightBytesPerToken = model.weightBytesPerToken
     self.kernels = kernels
     contextLength = plan.contextLength
+    cachePrecision = plan.cachePrecision
     repetitions = plan.repetitions
     self.load = load
     self.footprint = footprint
@@ -118,6 +120,7 @@ extension ModelBenchmarkReport: BenchmarkReport {
       ("file_bits_per_weight", .number(fileBitsPerWeight)),
       ("weight_bytes_per_token", .integer(weightBytesPerToken)),
       ("context_length", .integer(contextLength)),
+      ("cache_bits", .integer(cachePrecision.rawValue)),
       ("repetitions", .integer(repetitions)),
       ("peak_memory_bytes", .integer(footprint.peakMemoryBytes)),
       ("key_value_cache_bytes", .integer(footprint.cacheBytes)),

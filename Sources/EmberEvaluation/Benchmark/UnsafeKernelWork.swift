@@ -145,10 +145,10 @@ private final class AttentionWork: KernelWork, @unchecked Sendable {
   private let queries: UnsafeMutablePointer<Float>
   /// [tokens][heads][dimension]
   private let output: UnsafeMutablePointer<Float>
-  /// [key/value heads][16][dimension + 16]
+  /// [key/value heads][states and scratch][16 · shared][dimension + 16]
   private let scratch: UnsafeMutablePointer<Float>
 
-  private static let scratchFloats = 16 * (dimension + 16)
+  private static let scratchFloats = 2 * 16 * shared * (dimension + 16)
 
   /// - Parameter positions: a multiple of the kernels' chunk, so that none is read half.
   convenience init(decodingAt positions: Int, _ memory: UnsafeRawBufferPointer) {
@@ -195,44 +195,42 @@ private final class AttentionWork: KernelWork, @unchecked Sendable {
     team.step { worker in
       for layer in 0..<layers {
         worker.phase(pieces: Self.keyValueHeads) { head in
-          if tokens == 1 {
-            // The query heads that share a key/value head go through it together.
-            attend(
-              layer, head, at: head * Self.shared * Self.dimension, stride: Self.dimension,
-              queries: Self.shared, perToken: Self.shared, visible: positions, kernels)
-            return
-          }
           for first in stride(from: 0, to: tokens, by: 16) {
-            for query in 0..<Self.shared {
-              let column = (head * Self.shared + query) * Self.dimension
-              attend(
-                layer, head, at: first * Self.heads * Self.dimension + column,
-                stride: Self.heads * Self.dimension, queries: 16, perToken: 1, visible: first + 1,
-                kernels)
-            }
+            attend(layer, head, tokens: first..<min(first + 16, tokens), kernels)
           }
         }
       }
     }
   }
 
-  /// - Parameter at: where the first query, and its output, begin.
-  private func attend(
-    _ layer: Int, _ head: Int, at start: Int, stride: Int, queries count: Int, perToken: Int,
-    visible: Int, _ kernels: Kernels
-  ) {
+  /// The query heads that share a key/value head go through it together.
+  private func attend(_ layer: Int, _ head: Int, tokens range: Range<Int>, _ kernels: Kernels) {
     guard let memory else { return }
     // In bounds: `bytes` is layers · heads times these two, and works larger than the memory are
     // left out.
     let half = positions * Self.dimension * 2
     let keys = memory + (layer * Self.keyValueHeads + head) * 2 * half
-    var work = ember_attention(
-      queries: queries + start, query_stride: stride, query_count: count,
-      heads_per_token: perToken, first_visible: visible,
-      keys: keys.assumingMemoryBound(to: UInt16.self),
-      values: (keys + half).assumingMemoryBound(to: UInt16.self), dimension: Self.dimension,
-      padded_dimension: Self.dimension, output: output + start, output_stride: stride,
-      scratch: scratch + head * Self.scratchFloats)
-    kernels.table.attend(&work)
+    let (stride, start) = (Self.heads * Self.dimension, head * Self.shared * Self.dimension)
+    var work = ember_attention()
+    work.tokens = range.count
+    work.heads = Self.shared
+    work.first_visible = positions - tokens + range.lowerBound + 1
+    work.dimension = Self.dimension
+    work.padded_dimension = Self.dimension
+    work.keys = keys
+    work.values = keys + half
+    work.queries = UnsafePointer(queries + range.lowerBound * stride + start)
+    work.query_stride = stride
+    work.states = scratch + head * Self.scratchFloats
+    work.scratch = work.states + Self.scratchFloats / 2
+    let last = work.first_visible + range.count - 2
+    kernels.table.attend(&work, 0, last / Int(EMBER_ATTENTION_PIECE) + 1)
+    for (i, token) in range.enumerated() {
+      for query in 0..<Self.shared {
+        kernels.table.join_attention(
+          work.states + (i * Self.shared + query) * (Self.dimension + 16), 1, 0, Self.dimension,
+          Self.dimension, output + token * stride + start + query * Self.dimension)
+      }
+    }
   }
 }

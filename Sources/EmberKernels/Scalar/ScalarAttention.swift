@@ -2,42 +2,131 @@ import CKernels
 
 /// Causal attention with the online softmax, one score at a time.
 enum ScalarAttention {
-  static func attend(_ a: ember_attention) {
-    let chunk = Int(EMBER_ATTENTION_CHUNK)
-    for query in 0..<a.query_count {
-      let visible = a.first_visible + query / a.heads_per_token
-      var sums = [Float](repeating: 0, count: a.padded_dimension)
-      var maximum = -Float.infinity
-      var denominator: Float = 0
-      for start in stride(from: 0, to: visible, by: chunk) {
-        let count = min(chunk, visible - start)
-        var scores = (0..<count).map { score(a, query: query, position: start + $0) }
-        let old = maximum
-        for score in scores where score > maximum { maximum = score }
-        for i in 0..<count { scores[i] = ScalarMath.exponential(scores[i] - maximum) }
-        var lanes = [Float](repeating: 0, count: 16)
-        for i in 0..<count { lanes[i % 16] += scores[i] }
-        let kept = ScalarMath.exponential(old - maximum)
-        denominator = ScalarMath.fma(denominator, kept, ScalarMath.fold(lanes))
-        for d in 0..<a.padded_dimension {
-          var sum = sums[d] * kept
-          for i in 0..<count {
-            let value = Half.value(a.values[(start + i) * a.padded_dimension + d])
-            sum = ScalarMath.fma(value, scores[i], sum)
-          }
-          sums[d] = sum
-        }
+  /// How one kind of key/value cache is read.
+  struct CacheReader: Sendable {
+    let score: @Sendable (ember_attention, _ query: Int, _ position: Int) -> Float
+    /// sum + weight · value[position][d]
+    let adding:
+      @Sendable (ember_attention, _ position: Int, _ d: Int, _ weight: Float, _ sum: Float) -> Float
+  }
+
+  static let halves = CacheReader { a, query, position in
+    let keys = a.keys.assumingMemoryBound(to: UInt16.self)
+    let group = keys + position / 16 * 16 * a.dimension + position % 16
+    let values = a.queries + query / a.heads * a.query_stride + query % a.heads * a.dimension
+    var sum: Float = 0
+    for d in 0..<a.dimension { sum = ScalarMath.fma(Half.value(group[16 * d]), values[d], sum) }
+    return sum
+  } adding: { a, position, d, weight, sum in
+    let values = a.values.assumingMemoryBound(to: UInt16.self)
+    return ScalarMath.fma(Half.value(values[position * a.padded_dimension + d]), weight, sum)
+  }
+
+  static let codes = CacheReader { a, query, position in
+    let blocks = (a.dimension + 31) / 32
+    let first = query / a.heads * a.query_blocks + query % a.heads * blocks
+    let keys = a.keys.assumingMemoryBound(to: UInt8.self)
+    var sum: Float = 0
+    for block in 0..<blocks {
+      let group = position / 16 * blocks + block
+      var dot: Int32 = 0
+      for i in 0..<32 {
+        let code = Int32(keys[512 * group + 64 * (i / 4) + 4 * (position % 16) + i % 4]) - 128
+        dot += code * Int32(a.query_codes[32 * (first + block) + i])
       }
-      for d in 0..<a.dimension { a.output[query * a.output_stride + d] = sums[d] / denominator }
+      let scale = Half.value(a.key_scales[16 * group + position % 16])
+      sum = ScalarMath.fma(Float(dot), scale * a.query_scales[first + block], sum)
+    }
+    return sum
+  } adding: { a, position, d, weight, sum in
+    let values = a.values.assumingMemoryBound(to: Int8.self)
+    let group = position / 16 * ((a.dimension + 31) / 32) + d / 32
+    let scale = Half.value(a.value_scales[16 * group + position % 16])
+    return ScalarMath.fma(
+      Float(values[position * a.padded_dimension + d]), weight * scale, sum)
+  }
+
+  /// The softmax of some positions, of one query.
+  private struct State {
+    var sums: [Float]
+    var maximum = -Float.infinity
+    var denominator: Float = 0
+
+    init(paddedDimension: Int) { sums = [Float](repeating: 0, count: paddedDimension) }
+
+    init(_ floats: UnsafePointer<Float>, paddedDimension: Int) {
+      sums = (0..<paddedDimension).map { floats[$0] }
+      maximum = floats[paddedDimension]
+      denominator = floats[paddedDimension + 1]
+    }
+
+    func store(_ floats: UnsafeMutablePointer<Float>) {
+      for d in sums.indices { floats[d] = sums[d] }
+      floats[sums.count] = maximum
+      floats[sums.count + 1] = denominator
+    }
+
+    mutating func add(
+      _ a: ember_attention, _ reader: CacheReader, _ query: Int, _ chunk: Range<Int>
+    ) {
+      var weights = chunk.map { reader.score(a, query, $0) }
+      let old = maximum
+      for score in weights where score > maximum { maximum = score }
+      for i in weights.indices { weights[i] = ScalarMath.exponential(weights[i] - maximum) }
+      var lanes = [Float](repeating: 0, count: 16)
+      for i in weights.indices { lanes[i % 16] += weights[i] }
+      let kept = ScalarMath.exponential(old - maximum)
+      denominator = ScalarMath.fma(denominator, kept, ScalarMath.fold(lanes))
+      for d in sums.indices {
+        var sum = sums[d] * kept
+        for (i, position) in chunk.enumerated() {
+          sum = reader.adding(a, position, d, weights[i], sum)
+        }
+        sums[d] = sum
+      }
+    }
+
+    mutating func join(_ later: State) {
+      let old = maximum
+      maximum = old > later.maximum ? old : later.maximum
+      let kept = ScalarMath.exponential(old - maximum)
+      let added = ScalarMath.exponential(later.maximum - maximum)
+      for d in sums.indices { sums[d] = ScalarMath.fma(later.sums[d], added, sums[d] * kept) }
+      denominator = ScalarMath.fma(later.denominator, added, denominator * kept)
     }
   }
 
-  private static func score(_ a: ember_attention, query: Int, position: Int) -> Float {
-    let keys = a.keys + position / 16 * a.dimension * 16 + position % 16
-    var sum: Float = 0
-    for d in 0..<a.dimension {
-      sum = ScalarMath.fma(Half.value(keys[16 * d]), a.queries[query * a.query_stride + d], sum)
+  /// The states of all queries after the pieces of positions.
+  static func attend(_ a: ember_attention, pieces: Range<Int>, _ reader: CacheReader) {
+    let chunk = Int(EMBER_ATTENTION_CHUNK)
+    let size = Int(EMBER_ATTENTION_PIECE)
+    for query in 0..<a.tokens * a.heads {
+      let visible = a.first_visible + query / a.heads
+      var total: State?
+      for piece in pieces {
+        let end = min(visible, (piece + 1) * size)
+        if end <= piece * size { break }
+        var state = State(paddedDimension: a.padded_dimension)
+        for start in stride(from: piece * size, to: end, by: chunk) {
+          state.add(a, reader, query, start..<min(start + chunk, end))
+        }
+        if total == nil { total = state } else { total?.join(state) }
+      }
+      (total ?? State(paddedDimension: a.padded_dimension))
+        .store(a.states + query * (a.padded_dimension + 16))
     }
-    return sum
+  }
+
+  /// The output of one query from the states of consecutive pieces.
+  static func join(
+    _ states: UnsafeMutablePointer<Float>, _ count: Int, stride: Int, dimension: Int,
+    paddedDimension: Int, _ output: UnsafeMutablePointer<Float>
+  ) {
+    var total = State(states, paddedDimension: paddedDimension)
+    for i in 1..<max(1, count) {
+      total.join(State(states + i * stride, paddedDimension: paddedDimension))
+    }
+    total.store(states)
+    for d in 0..<dimension { output[d] = total.sums[d] / total.denominator }
   }
 }

@@ -33,6 +33,19 @@ enum ScalarQuantize {
     return listed
   }
 
+  /// Codes of one query of attention; the last block is filled up with zeros.
+  static func quantizeQuery(
+    _ query: UnsafePointer<Float>, dimension: Int, _ codes: UnsafeMutablePointer<Int8>,
+    _ scales: UnsafeMutablePointer<Float>, _ sums: UnsafeMutablePointer<Int32>
+  ) {
+    for block in 0..<(dimension + 31) / 32 {
+      let encoded = encode((32 * block..<32 * block + 32).map { $0 < dimension ? query[$0] : 0 })
+      store(encoded.codes, codes + 32 * block)
+      scales[block] = encoded.scale
+      sums[block] = encoded.sum
+    }
+  }
+
   private static func encode(
     _ x: [Float]
   ) -> (codes: [Int8], scale: Float, sum: Int32, small: Int) {

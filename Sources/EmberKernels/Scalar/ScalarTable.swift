@@ -27,9 +27,23 @@ let scalarTable = ember_kernels(
     guard let x = x?.pointee else { return }
     ScalarMultiply.multiplyHalves(m, x, y, groups: first..<first + count)
   },
-  attend: { a in
+  quantize_query: { query, dimension, codes, scales, sums in
+    guard let query, let codes, let scales, let sums else { return }
+    ScalarQuantize.quantizeQuery(query, dimension: dimension, codes, scales, sums)
+  },
+  attend: { a, first, count in
     guard let a = a?.pointee else { return }
-    ScalarAttention.attend(a)
+    ScalarAttention.attend(a, pieces: first..<first + count, ScalarAttention.halves)
+  },
+  attend_q8: { a, first, count in
+    guard let a = a?.pointee else { return }
+    ScalarAttention.attend(a, pieces: first..<first + count, ScalarAttention.codes)
+  },
+  join_attention: { states, count, stride, dimension, paddedDimension, output in
+    guard let states, let output else { return }
+    ScalarAttention.join(
+      states, count, stride: stride, dimension: dimension, paddedDimension: paddedDimension,
+      output)
   },
   rms_norm: { x, gain, epsilon, n, out in
     guard let x, let gain, let out else { return }

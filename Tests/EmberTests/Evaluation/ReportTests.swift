@@ -36,7 +36,8 @@ struct ReportTests {
         text: "abc abc de", named: "a.txt", protocol: .papers(context: 8)))
     #expect(
       comparison.keys.sorted() == [
-        "begin_of_sequence", "context", "first_scored", "maximum_windows", "models", "protocol",
+        "begin_of_sequence", "cache_bits", "context", "first_scored", "maximum_windows", "models",
+        "protocol",
         "stride", "text", "text_bytes", "text_sha256", "tokens_in_text", "tokens_scored",
         "windows",
       ])
