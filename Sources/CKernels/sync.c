@@ -70,3 +70,49 @@ void ember_phase_reset(ember_phase *phases, uint32_t count) {
     __atomic_store_n(&phases[i].sleepers, 0, __ATOMIC_RELAXED);
   }
 }
+
+// Bits of a gate's state: 0 to 14 count the workers inside, 15 to 29 the seats left.
+#define INSIDE UINT32_C(0x7fff)
+#define SEAT (UINT32_C(1) << 15)
+#define SEATS (INSIDE * SEAT)
+#define CLOSER_SLEEPS (UINT32_C(1) << 30)
+#define OPEN (UINT32_C(1) << 31)
+
+void ember_gate_open(ember_gate *gate, uint32_t seats) {
+  __atomic_store_n(&gate->state, OPEN | seats * SEAT, __ATOMIC_RELEASE);
+}
+
+int32_t ember_gate_enter(ember_gate *gate) {
+  uint32_t state = __atomic_load_n(&gate->state, __ATOMIC_RELAXED);
+  // A step may end and another begin between load and exchange: then the exchange enters that one,
+  // and acquires what its opening released.
+  do {
+    if (!(state & OPEN) || !(state & SEATS)) return 0;
+  } while (!__atomic_compare_exchange_n(
+      &gate->state, &state, state - SEAT + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+  return 1;
+}
+
+void ember_gate_leave(ember_gate *gate) {
+  uint32_t before = __atomic_fetch_sub(&gate->state, 1, __ATOMIC_RELEASE);
+  if ((before & INSIDE) != 1 || !(before & CLOSER_SLEEPS)) return;
+#if defined(__linux__)
+  syscall(SYS_futex, &gate->state, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+#endif
+}
+
+void ember_gate_close(ember_gate *gate, uint32_t spins) {
+  uint32_t state = __atomic_and_fetch(&gate->state, INSIDE, __ATOMIC_ACQUIRE);
+  for (uint32_t i = 0; state != 0 && i < spins; i++) {
+    pause_briefly();
+    state = __atomic_load_n(&gate->state, __ATOMIC_ACQUIRE);
+  }
+  if (state == 0) return;
+  // The last to leave sees the bit, or has left already and we see that.
+  state = __atomic_or_fetch(&gate->state, CLOSER_SLEEPS, __ATOMIC_ACQUIRE);
+  while ((state & INSIDE) != 0) {
+    sleep_until_changed(&gate->state, state);
+    state = __atomic_load_n(&gate->state, __ATOMIC_ACQUIRE);
+  }
+  __atomic_store_n(&gate->state, 0, __ATOMIC_RELAXED);
+}

@@ -1,7 +1,7 @@
 import CKernels
 import Dispatch
 
-/// Threads that compute one step together: one Dispatch region per step, phases inside.
+/// Threads that compute one step together: workers are woken once per step, phases inside.
 ///
 /// ```swift
 /// team.step { worker in
@@ -10,64 +10,75 @@ import Dispatch
 /// }
 /// ```
 ///
-/// Every worker runs the same closure. In a phase the workers claim pieces from a counter and then
+/// The caller's thread is the first worker. The others are Dispatch sources, which run on the
+/// threads that Dispatch shares among everything in the process; they join the step that is open
+/// when they come, or find it closed. In a phase the workers claim pieces from a counter and then
 /// wait until all *pieces* are done; nothing waits for a worker to arrive. So a step also finishes
-/// where Dispatch runs the workers one after another: on one core, on a busy machine, with more
-/// workers than cores. A wait spins briefly and then sleeps in the kernel, so an idle model uses
-/// no processor. Which worker does a piece never changes what is computed. One worker allocates
-/// nothing; several, what Dispatch itself does per region: 2 + `threadCount` blocks of at most 64
-/// bytes.
+/// where no other worker comes: on one core, on a busy machine, with more workers than cores. A
+/// wait spins briefly and then sleeps in the kernel, so an idle model uses no processor. Which
+/// worker does a piece never changes what is computed.
+///
+/// A step allocates nothing, if its work is a `TeamWork`. (`DispatchQueue.concurrentPerform` takes
+/// 2 blocks and one per worker, each time; waking a source takes none.)
 public final class ThreadTeam: @unchecked Sendable {
-  // Sendable because a step touches the phases only through atomic operations.
+  // Sendable because Dispatch's sources may be used from any thread, and all else is constant.
 
   public let threadCount: Int
-  private let phases: UnsafeMutablePointer<ember_phase>
-  private let phaseCapacity: Int
-
-  /// Pauses before a waiting worker sleeps: some tens of microseconds.
-  private static let spins: UInt32 = 4000
+  private let shared: SharedStep
+  /// Each runs one worker besides the caller's.
+  private let sources: [any DispatchSourceUserDataAdd]
 
   /// - Parameters:
-  ///   - threadCount: workers per step, at least 1.
+  ///   - threadCount: workers per step, at least 1; at most 32,768.
   ///   - phaseCapacity: the most phases that a step may have.
   public init(threadCount: Int, phaseCapacity: Int) {
-    self.threadCount = max(1, threadCount)
-    self.phaseCapacity = phaseCapacity
-    phases =
-      UnsafeMutableRawPointer.allocate(
-        byteCount: phaseCapacity * MemoryLayout<ember_phase>.stride, alignment: 64
-      ).bindMemory(to: ember_phase.self, capacity: phaseCapacity)
+    self.threadCount = max(1, min(threadCount, Int(EMBER_GATE_SEATS) + 1))
+    let shared = SharedStep(phaseCapacity: phaseCapacity)
+    self.shared = shared
+    sources = (1..<self.threadCount).map { _ in
+      let source = DispatchSource.makeUserDataAddSource(queue: .global(qos: .userInitiated))
+      // Not the team: it would never end.
+      source.setEventHandler { shared.join() }
+      source.activate()
+      return source
+    }
   }
 
-  deinit { UnsafeMutableRawPointer(phases).deallocate() }
+  deinit {
+    // Dispatch keeps a source, and what its handler holds, until it is cancelled.
+    for source in sources { source.cancel() }
+  }
 
-  /// Runs `body` on every worker and returns when all phases are done. One step at a time.
+  /// Runs `work` on every worker and returns when all phases are done. One step at a time.
   ///
   /// - Parameter workers: fewer than the team has where the step is too small for all, at least 1;
   ///   a single one runs on the caller's thread, without Dispatch.
-  public func step(workers: Int? = nil, _ body: @Sendable (inout Worker) -> Void) {
+  public func step<Work: TeamWork>(workers: Int? = nil, _ work: Work) {
     let workers = max(1, min(workers ?? threadCount, threadCount))
     if workers == 1 {
-      var worker = Worker(team: self, threadCount: 1)
-      body(&worker)
+      var worker = Worker(step: shared, threadCount: 1)
+      work.run(&worker)
       return
     }
-    ember_phase_reset(phases, UInt32(phaseCapacity))
-    DispatchQueue.concurrentPerform(iterations: workers) { _ in
-      var worker = Worker(team: self, threadCount: workers)
-      body(&worker)
+    shared.run(work, workers: workers) {
+      for i in 0..<workers - 1 { sources[i].add(data: 1) }
     }
+  }
+
+  /// Like `step(workers:_:)` with a `TeamWork`, but takes a block of memory.
+  public func step(workers: Int? = nil, _ body: @Sendable (inout Worker) -> Void) {
+    withoutActuallyEscaping(body) { step(workers: workers, ClosureWork(body: $0)) }
   }
 
   /// One thread's view of a step.
   public struct Worker: ~Copyable {
-    private let team: ThreadTeam
-    /// Workers of this step.
+    private let step: SharedStep
+    /// Workers of this step, at most.
     public let threadCount: Int
     private var current = 0
 
-    fileprivate init(team: ThreadTeam, threadCount: Int) {
-      self.team = team
+    init(step: SharedStep, threadCount: Int) {
+      self.step = step
       self.threadCount = threadCount
     }
 
@@ -78,8 +89,8 @@ public final class ThreadTeam: @unchecked Sendable {
         for piece in 0..<pieces { body(piece) }
         return
       }
-      precondition(current < team.phaseCapacity, "more phases than the team was made for")
-      let phase = team.phases + current
+      precondition(current < step.phaseCapacity, "more phases than the team was made for")
+      let phase = step.phases + current
       current += 1
       let count = UInt32(pieces)
       var done: UInt32 = 0
@@ -90,7 +101,7 @@ public final class ThreadTeam: @unchecked Sendable {
         done += 1
       }
       if done > 0 { ember_phase_finish(phase, done, count) }
-      ember_phase_wait(phase, count, ThreadTeam.spins)
+      ember_phase_wait(phase, count, SharedStep.spins)
     }
 
     /// Does `count` items in runs of neighbours: enough runs that no worker waits long for another,

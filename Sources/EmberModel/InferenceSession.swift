@@ -130,9 +130,9 @@ public final class InferenceSession {
         for first in stride(from: 0, to: end - start, by: Activations.tokensPerTile) {
           let range = first..<min(first + Activations.tokensPerTile, end - start)
           scratch.headInput.tokens = range.count
-          team.step(workers: workers(tokens: range.count)) { worker in
-            pass.logits(range, &worker)
-          }
+          team.step(
+            workers: workers(tokens: range.count),
+            ForwardStep(pass: pass, computesLayers: false, logits: range))
           for i in range {
             let row = scratch.logits + (i - first) * scratch.logitsStride
             try body(
@@ -153,10 +153,10 @@ public final class InferenceSession {
     let pass = ForwardPass(
       architecture: model.architecture, weights: model.weights, kernels: kernels, cache: cache,
       scratch: scratch, tokens: tokens, tokenCount: count, position: position)
-    team.step(workers: workers(tokens: count)) { worker in
-      pass.layers(&worker)
-      if logitsOfLast { pass.logits(count - 1..<count, &worker) }
-    }
+    let logits = logitsOfLast ? count - 1..<count : count..<count
+    team.step(
+      workers: workers(tokens: count),
+      ForwardStep(pass: pass, computesLayers: true, logits: logits))
     position += count
     return pass
   }

@@ -41,6 +41,27 @@ struct ThreadTeamTests {
       }
     }
   }
+
+  @Test("work as a value", arguments: [1, 2, 5])
+  func value(threads: Int) {
+    let team = ThreadTeam(threadCount: threads, phaseCapacity: 3)
+    for count in [1, 100] {
+      let counting = Counting(seen: (0..<count).map { _ in AtomicCount() })
+      for _ in 0..<20 { team.step(counting) }
+      #expect(counting.seen.map(\.value) == Array(repeating: 60, count: count))
+    }
+  }
+}
+
+/// Three phases, each of which counts every item.
+private struct Counting: TeamWork {
+  let seen: [AtomicCount]
+
+  func run(_ worker: inout ThreadTeam.Worker) {
+    for _ in 0..<3 {
+      worker.phase(dividing: seen.count) { range in for i in range { seen[i].increment() } }
+    }
+  }
 }
 
 private final class AtomicCount: Sendable {
