@@ -44,9 +44,6 @@ INLINE void unpack_q8(const uint8_t *block, uint8x16_t *weights) {
 // Six tokens' sums of sixteen rows take 24 of 32 registers.
 enum { F16_TOKENS = 6 };
 
-// Tokens are counted at compile time; only a loop that is unrolled keeps their sums in registers.
-#define UNROLL _Pragma("clang loop unroll(full)")
-
 // Sixteen rows × 32 columns of `streams` row groups for one token.
 #define DOTS(NAME, UNPACK, DOT4, TILE, BLOCK_BYTES)                                              \
   INLINE void NAME(const uint8_t *w, size_t stride, int streams, const int8_t *x, v16i *dots) {  \

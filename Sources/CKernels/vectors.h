@@ -10,6 +10,8 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define INLINE static inline __attribute__((always_inline))
+// Before a loop counted at compile time: only one that is unrolled keeps its sums in registers.
+#define UNROLL _Pragma("clang loop unroll(full)")
 
 typedef float v16f __attribute__((ext_vector_type(16)));
 typedef int32_t v16i __attribute__((ext_vector_type(16)));

@@ -7,142 +7,164 @@ import EmberKernels
 /// and a filter cuts where it would in a sorted list. The buffers are allocated once per vocabulary
 /// size.
 struct Candidates: Sendable {
+  private let kernels: Kernels
   private(set) var count = 0
   /// [vocabularySize] each, `count` in use
   private var ids: [Int32] = []
   private var logits: [Float] = []
-  /// e^((logit − maximum) / temperature), 0 ... 1
+  /// e^((logit − maximum) / temperature), 0 ... 1; 0 where a filter has dropped the token
   private var weights: [Float] = []
-  /// What top-p leaves of them.
-  private var cutoff = Cutoff.none
-  private var members: [Int32] = []
-  private var bins = [UInt64](repeating: 0, count: UnsafeSelection.binCount)
+  /// The amount of all weights, where a filter has counted it.
+  private var total: UInt64?
+  /// For selection: see `UnsafeSelection`.
+  private var bins = [UInt64](repeating: 0, count: ScalarSelection.binCount)
+  private var memberPlaces: [Int32] = []
+  private var memberLogits: [Float] = []
+  private var memberWeights: [Float] = []
 
   /// Tokens looked at between two selections of the largest, at least.
   private static let chunk = 8192
 
+  init(kernels: Kernels) { self.kernels = kernels }
+
   /// Takes the tokens whose logits are above `floor`, the `limit` largest of them at most.
   mutating func gather(_ source: UnsafeMutableBufferPointer<Float>, above floor: Float, limit: Int)
   {
-    if ids.count < source.count {
-      ids = [Int32](repeating: 0, count: source.count)
-      logits = [Float](repeating: 0, count: source.count)
-      weights = [Float](repeating: 0, count: source.count)
-      members = [Int32](repeating: 0, count: source.count)
-    }
+    if ids.count < source.count { allocate(source.count) }
     count = 0
-    cutoff = .none
+    total = nil
     var floor = floor
     for start in stride(from: 0, to: source.count, by: Self.chunk) {
       append(source, start..<min(start + Self.chunk, source.count), above: floor)
       // Selecting at least halves what is there, so that a token costs O(1) on average.
       if limit <= Self.chunk / 2, count >= Self.chunk {
-        keepLargest(limit)
         // A later token of the same logit has a higher id, so it loses.
-        floor = logits[..<count].min() ?? floor
+        floor = keepLargest(limit) ?? floor
       }
     }
-    keepLargest(limit)
+    _ = keepLargest(limit)
   }
 
-  /// weight = e^((logit − maximum) · scale)
-  mutating func weigh(maximum: Float, scale: Float, kernels: Kernels) {
-    let count = count
+  /// weight = e^((logit − maximum) · scale), or 0 where that is below `minimum`.
+  mutating func weigh(maximum: Float, scale: Float, minimum: Float) {
+    let (count, kernels) = (count, kernels)
     logits.withUnsafeBufferPointer { logits in
       weights.withUnsafeMutableBufferPointer { weights in
         for i in 0..<count { weights[i] = (logits[i] - maximum) * scale }
-        if let start = weights.baseAddress { _ = kernels.table.exponentials(start, 0, count) }
+        guard let start = weights.baseAddress else { return }
+        _ = kernels.table.exponentials(start, 0, count)
+        if minimum > 0 { kernels.table.drop_below(start, start, minimum, count) }
       }
     }
   }
 
-  /// Drops the candidates whose weight is below `minimum`.
-  mutating func keepWeights(from minimum: Float) {
-    keep { _, _, weight in weight >= minimum ? 1 : 0 }
-  }
-
   /// Keeps the smallest set of candidates of the largest logits whose weights come to `share` of all.
-  /// It must be the last filter.
   mutating func keepHeaviest(share: Float) {
-    cutoff = select { i, weights in
-      UnsafeSelection.amount(weights[i])
-    } reaching: { total in
+    let cutoff = select(weighted: true) { total in
       UInt64(max(0, (Double(share) * Double(total)).rounded(.up)))
+    }
+    guard let cutoff else { return }
+    total = cutoff.amount
+    let (count, edge, drop) = (count, cutoff.lastTie + 1, kernels.table.drop_below)
+    logits.withUnsafeBufferPointer { logits in
+      weights.withUnsafeMutableBufferPointer { weights in
+        guard let logits = logits.baseAddress, let weights = weights.baseAddress else { return }
+        drop?(weights, logits, cutoff.logit, edge)
+        drop?(weights + edge, logits + edge, cutoff.logit.nextUp, count - edge)
+      }
     }
   }
 
   /// The candidate at `random` / 2⁶⁴ of the way through the weights, in the order of the ids.
   func draw(_ random: UInt64) -> Int32? {
-    let index = logits.withUnsafeBufferPointer { logits in
-      weights.withUnsafeBufferPointer { weights in
-        UnsafeSelection.draw(random, logits, weights, count, cutoff)
-      }
+    let index = weights.withUnsafeBufferPointer { weights -> Int? in
+      guard let start = weights.baseAddress else { return nil }
+      return UnsafeSelection.draw(
+        random, start, count, total: total ?? kernels.table.sum_units(start, count),
+        kernels: kernels)
     }
     return index.map { ids[$0] }
   }
 
-  /// Keeps the candidates of the largest logits, lower ids first among equals.
-  private mutating func keepLargest(_ limit: Int) {
-    if count <= limit { return }
-    let cutoff = select(amount: { _, _ in 1 }, reaching: { _ in UInt64(limit) })
-    keep { i, logit, _ in Int(cutoff.keeps(UnsafeSelection.key(logit), at: i)) }
+  private mutating func allocate(_ count: Int) {
+    ids = [Int32](repeating: 0, count: count)
+    memberPlaces = ids
+    logits = [Float](repeating: 0, count: count)
+    weights = logits
+    memberLogits = logits
+    memberWeights = logits
   }
 
-  @inline(__always)
+  /// Keeps the candidates of the largest logits, lower ids first among equals; returns the smallest
+  /// logit that stays, or nil where all do.
+  private mutating func keepLargest(_ limit: Int) -> Float? {
+    if count <= limit { return nil }
+    guard let cutoff = select(weighted: false, reaching: { _ in UInt64(limit) }) else { return nil }
+    let edge = cutoff.lastTie + 1
+    let key = ScalarSelection.key(cutoff.logit)
+    let ties = keep(0..<edge, from: key, at: 0)
+    count = ties + keep(edge..<count, from: key + 1, at: ties)
+    return cutoff.logit
+  }
+
   private mutating func select(
-    amount: (Int, UnsafeBufferPointer<Float>) -> UInt64, reaching: (UInt64) -> UInt64
-  ) -> Cutoff {
-    let count = count
-    return logits.withUnsafeBufferPointer { logits in
-      weights.withUnsafeBufferPointer { weights in
+    weighted: Bool, reaching: (_ total: UInt64) -> UInt64
+  ) -> Cutoff? {
+    if count == 0 { return nil }
+    let (count, kernels) = (count, kernels)
+    func cutoff(_ weights: UnsafePointer<Float>?) -> Cutoff? {
+      logits.withUnsafeBufferPointer { logits in
         bins.withUnsafeMutableBufferPointer { bins in
-          members.withUnsafeMutableBufferPointer { members in
-            UnsafeSelection.cutoff(
-              logits, count, bins: bins, members: members, amount: { amount($0, weights) },
-              reaching: reaching)
+          memberPlaces.withUnsafeMutableBufferPointer { places in
+            memberLogits.withUnsafeMutableBufferPointer { memberLogits in
+              memberWeights.withUnsafeMutableBufferPointer { memberWeights in
+                guard let logits = logits.baseAddress, let bins = bins.baseAddress,
+                  let places = places.baseAddress, let memberLogits = memberLogits.baseAddress,
+                  let memberWeights = memberWeights.baseAddress
+                else { return nil }
+                return UnsafeSelection(
+                  bins: bins, places: places, logits: memberLogits, weights: memberWeights,
+                  kernels: kernels
+                ).cutoff(logits, weights, count, reaching: reaching)
+              }
+            }
           }
         }
       }
     }
+    return weighted ? weights.withUnsafeBufferPointer { cutoff($0.baseAddress) } : cutoff(nil)
   }
 
-  // MARK: - Loops without branches: whether a token stays is close to random
-
+  /// Adds those tokens of a range of all that are above `floor`.
   private mutating func append(
     _ source: UnsafeMutableBufferPointer<Float>, _ range: Range<Int>, above floor: Float
   ) {
-    var kept = count
-    let floor = UInt64(UnsafeSelection.key(floor))
-    ids.withUnsafeMutableBufferPointer { ids in
+    let (count, kernels) = (count, kernels)
+    let added = ids.withUnsafeMutableBufferPointer { ids in
       logits.withUnsafeMutableBufferPointer { logits in
-        for id in range {
-          // Never behind `id`, so there is room.
-          ids[kept] = Int32(truncatingIfNeeded: id)
-          logits[kept] = source[id]
-          kept &+= Int((floor &- UInt64(UnsafeSelection.key(source[id]))) >> 63)
-        }
+        guard let ids = ids.baseAddress, let logits = logits.baseAddress,
+          let source = source.baseAddress
+        else { return 0 }
+        // `count` is never behind the range's start, so there is room.
+        return kernels.table.select_keys(
+          source + range.lowerBound, nil, Int32(truncatingIfNeeded: range.lowerBound), range.count,
+          ScalarSelection.key(floor) &+ 1, .max, ids + count, logits + count)
       }
     }
-    count = kept
+    self.count = count + added
   }
 
-  @inline(__always)
-  private mutating func keep(_ keeps: (_ index: Int, _ logit: Float, _ weight: Float) -> Int) {
-    let count = count
-    var kept = 0
-    ids.withUnsafeMutableBufferPointer { ids in
+  /// Moves those candidates of a range whose key is at least `lowest` to `place`, which is not
+  /// behind the range; returns their number.
+  private mutating func keep(_ range: Range<Int>, from lowest: UInt32, at place: Int) -> Int {
+    let kernels = kernels
+    return ids.withUnsafeMutableBufferPointer { ids in
       logits.withUnsafeMutableBufferPointer { logits in
-        weights.withUnsafeMutableBufferPointer { weights in
-          for i in 0..<count {
-            let (id, logit, weight) = (ids[i], logits[i], weights[i])
-            ids[kept] = id
-            logits[kept] = logit
-            weights[kept] = weight
-            kept &+= keeps(i, logit, weight)
-          }
-        }
+        guard let ids = ids.baseAddress, let logits = logits.baseAddress else { return 0 }
+        return kernels.table.select_keys(
+          logits + range.lowerBound, ids + range.lowerBound, 0, range.count, lowest, .max,
+          ids + place, logits + place)
       }
     }
-    self.count = kept
   }
 }

@@ -19,7 +19,7 @@ public struct Sampler: Sendable {
   public let seed: UInt64
   private let kernels: Kernels
   private var generator: SplitMix64
-  private var candidates = Candidates()
+  private var candidates: Candidates
   /// One bit per id, all clear between calls.
   private var penalized: [UInt64] = []
 
@@ -28,6 +28,7 @@ public struct Sampler: Sendable {
     self.options = options
     self.seed = seed
     self.kernels = kernels
+    candidates = Candidates(kernels: kernels)
     generator = SplitMix64(seed: seed)
   }
 
@@ -42,7 +43,7 @@ public struct Sampler: Sendable {
     _ logits: UnsafeMutableBufferPointer<Float>, history: [Int32]
   ) throws(GenerationError) -> Int32 {
     penalize(logits, history)
-    guard let maximum = Self.maximum(logits) else { throw .notFinite(position: history.count) }
+    guard let maximum = maximum(logits) else { throw .notFinite(position: history.count) }
     if options.temperature <= 0 {
       let id = logits.firstIndex(of: maximum) ?? 0
       return Int32(truncatingIfNeeded: id)
@@ -51,8 +52,7 @@ public struct Sampler: Sendable {
       logits, above: floor(maximum), limit: options.topK > 0 ? options.topK : .max)
     // Finite, so that the largest logit's exponent is 0 at the smallest temperature too.
     let scale = min(1 / options.temperature, .greatestFiniteMagnitude)
-    candidates.weigh(maximum: maximum, scale: scale, kernels: kernels)
-    if options.minP > 0 { candidates.keepWeights(from: options.minP) }
+    candidates.weigh(maximum: maximum, scale: scale, minimum: options.minP)
     if options.topP < 1 { candidates.keepHeaviest(share: options.topP) }
     guard let id = candidates.draw(generator.next()) else {
       throw .notFinite(position: history.count)
@@ -90,26 +90,10 @@ public struct Sampler: Sendable {
   }
 
   /// The largest logit, or nil if one is NaN or +infinity or all are −infinity.
-  private static func maximum(_ logits: UnsafeMutableBufferPointer<Float>) -> Float? {
-    // Eight independent lanes, so that one comparison need not wait for the one before.
-    var lanes = SIMD8<Float>(repeating: -.infinity)
-    var isNumber = SIMDMask<SIMD8<Int32>>(repeating: true)
-    let whole = logits.count / 8 * 8
-    for start in stride(from: 0, to: whole, by: 8) {
-      var values = SIMD8<Float>()
-      for lane in 0..<8 { values[lane] = logits[start + lane] }
-      isNumber .&= values .< .infinity
-      lanes.replace(with: values, where: values .> lanes)
-    }
-    var maximum = -Float.infinity
-    for lane in 0..<8 {
-      if !isNumber[lane] { return nil }
-      maximum = max(maximum, lanes[lane])
-    }
-    for logit in logits[whole...] {
-      if !(logit < .infinity) { return nil }
-      maximum = max(maximum, logit)
-    }
-    return maximum > -.infinity ? maximum : nil
+  private func maximum(_ logits: UnsafeMutableBufferPointer<Float>) -> Float? {
+    guard let start = logits.baseAddress else { return nil }
+    var (lowest, highest): (Float, Float) = (0, 0)
+    let areNumbers = kernels.table.extremes(start, logits.count, &lowest, &highest) != 0
+    return areNumbers && highest > -.infinity ? highest : nil
   }
 }

@@ -14,6 +14,7 @@ static void compare_tables(const ember_kernels *expected, const ember_kernels *t
   compare_encode(kernels);
   compare_attention(kernels);
   compare_elements(kernels);
+  compare_selection(kernels);
   end_recording();
 }
 

@@ -59,5 +59,6 @@ void compare_products(kernel_pair kernels);
 void compare_encode(kernel_pair kernels);
 void compare_attention(kernel_pair kernels);
 void compare_elements(kernel_pair kernels);
+void compare_selection(kernel_pair kernels);
 
 #endif

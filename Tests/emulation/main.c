@@ -23,6 +23,7 @@ static void compare_tables(const char *name, const ember_kernels *emulated,
     compare_encode(kernels);
     compare_attention(kernels);
     compare_elements(kernels);
+    compare_selection(kernels);
   }
   printf("passed: %s gives the bits of AVX2 in %zu cases (%s)\n", name, total_cases - before,
          native ? "emulated and native" : "emulated: this processor cannot run it natively");

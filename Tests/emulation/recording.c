@@ -95,9 +95,37 @@ static float no_maximum(const float *x, size_t n) {
   return 0;
 }
 
+static int32_t no_extremes(const float *x, size_t n, float *lowest, float *highest) {
+  (void)x, (void)n;
+  *lowest = *highest = 0;
+  return 0;
+}
+
+static size_t no_select(const float *x, const int32_t *ids, int32_t first, size_t n,
+                        uint32_t lowest, uint32_t highest, int32_t *kept_ids, float *kept) {
+  (void)x, (void)ids, (void)first, (void)n, (void)lowest, (void)highest;
+  (void)kept_ids, (void)kept;
+  return 0;
+}
+
+static void no_drop(float *weights, const float *x, float limit, size_t n) {
+  (void)weights, (void)x, (void)limit, (void)n;
+}
+
+static uint64_t no_sum(const float *weights, size_t n) {
+  (void)weights, (void)n;
+  return 0;
+}
+
+static void no_count(const float *x, const float *weights, size_t n, uint32_t lowest,
+                     uint32_t shift, uint64_t *bins) {
+  (void)x, (void)weights, (void)n, (void)lowest, (void)shift, (void)bins;
+}
+
 const ember_kernels recorded_kernels = {
   no_quantize,       no_encode,     no_multiply,   no_multiply,     no_multiply,
   no_quantize_query, no_attend,     no_attend,     no_join,         no_rms_norm,
   no_layer_norm,     no_change,     no_change,     no_operation,    no_operation,
-  no_exponentials,   no_maximum,
+  no_exponentials,   no_maximum,    no_extremes,   no_select,       no_drop,
+  no_sum,            no_count,
 };

@@ -104,6 +104,9 @@ typedef struct {
 #define EMBER_ATTENTION_PIECE 256
 #define EMBER_MAXIMUM_HEAD_DIMENSION 1024
 
+// Digits that count_keys tells apart, each in four sets.
+#define EMBER_SELECTION_BINS 2048
+
 typedef struct {
   // Codes of one tile of tokens from their values; returns residual_block_count.
   // scale = max|x| / 127, code = nearest even of x · (127 / max|x|). A block gets residual codes
@@ -160,6 +163,28 @@ typedef struct {
   float (*exponentials)(float *x, float max, size_t n);
   // The largest of n values, a zero of either sign; −infinity where n is 0
   float (*maximum)(const float *x, size_t n);
+
+  // Selection among logits, by keys: the integers in whose order their floats are, the same for
+  // zeros of either sign (b ^ 0x80000000 of the bits b of x + 0 for x ≥ 0, else ~b). NaNs have keys
+  // beyond those of the infinities.
+  //
+  // The smallest and the largest of n values, zeros of either sign; +infinity and −infinity where n
+  // is 0. Returns whether all are below +infinity; where not, the two mean nothing.
+  int32_t (*extremes)(const float *x, size_t n, float *lowest, float *highest);
+  // Those values whose key is in lowest ... highest, in their order, and their ids: ids[i], or
+  // first + i where ids is null. Returns their number; there is room for n, and what is behind
+  // that number may be overwritten. The outputs may be the inputs or lie before them.
+  size_t (*select_keys)(const float *x, const int32_t *ids, int32_t first, size_t n, uint32_t lowest,
+                        uint32_t highest, int32_t *kept_ids, float *kept);
+  // weights[i] = 0 unless x[i] ≥ limit; x may be the weights
+  void (*drop_below)(float *weights, const float *x, float limit, size_t n);
+  // Σ of weights, each 0 ... 1, in units of 2^−36 to the nearest, ties to even: integers, so that
+  // sums do not depend on their order
+  uint64_t (*sum_units)(const float *weights, size_t n);
+  // bins[4 · digit + i mod 4] += the units of weights[i], or 1 where weights is null. The digit of
+  // x[i] is (key − lowest) >> shift, shift ≤ 31, taken to its last 11 bits.
+  void (*count_keys)(const float *x, const float *weights, size_t n, uint32_t lowest, uint32_t shift,
+                     uint64_t *bins);
 } ember_kernels;
 
 #if defined(__x86_64__)

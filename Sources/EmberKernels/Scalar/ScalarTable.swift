@@ -76,5 +76,30 @@ let scalarTable = ember_kernels(
   maximum: { x, n in
     guard let x else { return -.infinity }
     return ScalarElements.maximum(x, n)
+  },
+  extremes: { x, n, lowest, highest in
+    guard let x, let lowest, let highest else { return 0 }
+    let found = ScalarSelection.extremes(x, n)
+    (lowest.pointee, highest.pointee) = (found.0, found.1)
+    return found.allBelow ? 1 : 0
+  },
+  select_keys: { x, ids, first, n, lowest, highest, keptIDs, kept in
+    guard let x, let keptIDs, let kept else { return 0 }
+    return ScalarSelection.select(
+      x, ids, first: first, n, lowest: lowest, highest: highest, keptIDs, kept)
+  },
+  drop_below: { weights, x, limit, n in
+    guard let weights, let x else { return }
+    for i in 0..<n where !(x[i] >= limit) { weights[i] = 0 }
+  },
+  sum_units: { weights, n in
+    guard let weights else { return 0 }
+    var sum: UInt64 = 0
+    for i in 0..<n { sum &+= ScalarSelection.units(weights[i]) }
+    return sum
+  },
+  count_keys: { x, weights, n, lowest, shift, bins in
+    guard let x, let bins else { return }
+    ScalarSelection.count(x, weights, n, lowest: lowest, shift: shift, bins)
   }
 )

@@ -54,6 +54,16 @@ struct SamplerTests {
     ("one far above", { g in [60] + randomLogits(3000, &g) }),
     ("most forbidden", { g in randomLogits(3000, &g).map { $0 > 1 ? $0 : -.infinity } }),
     ("extremes", { g in (0..<3000).map { _ in Float(g.nextUnit() * 2 - 1) * 3e38 } }),
+    (
+      "clusters in clusters",
+      { g in
+        (0..<3000).map { _ in
+          Float(bitPattern: 0x4000_0000 + UInt32(g.next() >> 41) >> UInt32(g.next() % 4 * 6))
+        }
+      }
+    ),
+    ("ascending", { _ in (0..<20_000).map { Float($0) / 4000 } }),
+    ("descending", { _ in (0..<20_000).map { Float($0) / -4000 } }),
     ("one", { _ in [0.5] }),
   ]
 
