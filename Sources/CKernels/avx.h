@@ -8,7 +8,6 @@
 // and Q8_ZERO, 128 where begin_q8 takes the zero point out by `sum`, else 0.
 
 typedef int32_t v8i __attribute__((ext_vector_type(8)));
-typedef float v8f __attribute__((ext_vector_type(8)));
 
 INLINE __m256i load32(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 

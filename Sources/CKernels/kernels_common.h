@@ -207,9 +207,10 @@ static float maximum(const float *x, size_t n) {
   return best;
 }
 
+#include "rotary.h"
 #include "sampling.h"
 
 #define EMBER_KERNEL_TABLE                                                                       \
   {quantize, encode, multiply_q4, multiply_q8, multiply_f16, quantize_query, attend, attend_q8,  \
    join_attention, rms_norm, layer_norm, silu, gelu_tanh, multiply_elements, add_elements,       \
-   exponentials, maximum, extremes, select_keys, drop_below, sum_units, count_keys}
+   rotate, exponentials, maximum, extremes, select_keys, drop_below, sum_units, count_keys}

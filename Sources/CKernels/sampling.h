@@ -2,9 +2,8 @@
 // by kernels_common.h.
 
 typedef uint32_t v16u __attribute__((ext_vector_type(16)));
-typedef uint64_t v8u64 __attribute__((ext_vector_type(8)));
-typedef double v8f64 __attribute__((ext_vector_type(8)));
-typedef float v8f32 __attribute__((ext_vector_type(8)));
+typedef uint64_t v8u __attribute__((ext_vector_type(8)));
+typedef double v8d __attribute__((ext_vector_type(8)));
 
 // Larger for larger floats; the same for zeros of either sign, since adding 0 makes −0 a 0.
 INLINE v16u order_keys(v16f x) {
@@ -109,9 +108,9 @@ static void drop_below(float *weights, const float *x, float limit, size_t n) {
 // and the sum's bits count units.
 #define UNITS_START 0x1.0p16
 
-INLINE v8u64 units8(v8f32 weights) {
-  const v8f64 start = UNITS_START;
-  return (v8u64)(__builtin_convertvector(weights, v8f64) + start) - (v8u64)start;
+INLINE v8u units8(v8f weights) {
+  const v8d start = UNITS_START;
+  return (v8u)(__builtin_convertvector(weights, v8d) + start) - (v8u)start;
 }
 
 INLINE uint64_t units_of(float weight) {
@@ -123,7 +122,7 @@ INLINE uint64_t units_of(float weight) {
 }
 
 static uint64_t sum_units(const float *weights, size_t n) {
-  v8u64 low = 0, high = 0;
+  v8u low = 0, high = 0;
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
     v16f w = load16(weights + i);
@@ -151,7 +150,7 @@ INLINE void count_each(const float *x, const float *weights, size_t n, uint32_t 
     memcpy(at, &bin, sizeof bin);
     if (weights) {
       v16f w = load16(weights + i);
-      v8u64 low = units8(w.lo), high = units8(w.hi);
+      v8u low = units8(w.lo), high = units8(w.hi);
       memcpy(amounts, &low, sizeof low);
       memcpy(amounts + 8, &high, sizeof high);
     }

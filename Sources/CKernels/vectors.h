@@ -14,6 +14,7 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 typedef float v16f __attribute__((ext_vector_type(16)));
+typedef float v8f __attribute__((ext_vector_type(8)));
 typedef int32_t v16i __attribute__((ext_vector_type(16)));
 typedef int8_t v16c __attribute__((ext_vector_type(16)));
 

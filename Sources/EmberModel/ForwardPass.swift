@@ -78,8 +78,11 @@ struct ForwardPass: @unchecked Sendable {
     let value = scratch.values + t * scratch.keyStride + head * a.headDimension
     let queries = scratch.queries + t * scratch.queryStride + head * shared * a.headDimension
     if let rotary = scratch.rotary {
-      rotary.rotate(key, by: scratch.turn(t))
-      for q in 0..<shared { rotary.rotate(queries + q * a.headDimension, by: scratch.turn(t)) }
+      let turn = UnsafePointer(scratch.turn(t))
+      rotary.rotate(key, by: turn, kernels: kernels)
+      for q in 0..<shared {
+        rotary.rotate(queries + q * a.headDimension, by: turn, kernels: kernels)
+      }
     }
     for i in 0..<shared * a.headDimension { queries[i] *= scale }
     if cache.precision == .int8 {

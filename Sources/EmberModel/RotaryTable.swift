@@ -1,3 +1,4 @@
+import EmberKernels
 import Foundation
 
 /// Cosines and sines of the rotary embedding (Su et al. 2021, section 3.2.2):
@@ -27,14 +28,9 @@ struct RotaryTable: Sendable {
   }
 
   /// Rotates one head in place; `turn` is what `fill` wrote for its position.
-  func rotate(_ head: UnsafeMutablePointer<Float>, by turn: UnsafePointer<Float>) {
-    let pairs = dimensions / 2
-    let (step, offset) = pairing == .halves ? (1, pairs) : (2, 1)
-    for i in 0..<pairs {
-      let a = head[step * i]
-      let b = head[step * i + offset]
-      head[step * i] = a * turn[i] - b * turn[pairs + i]
-      head[step * i + offset] = a * turn[pairs + i] + b * turn[i]
-    }
+  func rotate(
+    _ head: UnsafeMutablePointer<Float>, by turn: UnsafePointer<Float>, kernels: Kernels
+  ) {
+    kernels.table.rotate(head, turn, dimensions / 2, pairing == .halves ? 1 : 0)
   }
 }

@@ -68,6 +68,28 @@ struct ElementTests {
     }
   }
 
+  @Test("rotations of both pairings")
+  func rotations() {
+    for halves: Int32 in [0, 1] {
+      Self.agree { table, x in
+        // As many pairs as there are inputs.
+        var pairs = x + Self.inputs(x.count + 1).prefix(x.count)
+        table.rotate?(&pairs, Self.inputs(2 * x.count), x.count, halves)
+        x = pairs
+        return 0
+      }
+    }
+    // A quarter turn of the first pair, none of the second.
+    for kernels in Kernels.available {
+      var adjacent: [Float] = [1, 2, 3, 4]
+      var halves: [Float] = [1, 3, 2, 4]
+      kernels.table.rotate?(&adjacent, [0, 1, 1, 0], 2, 0)
+      kernels.table.rotate?(&halves, [0, 1, 1, 0], 2, 1)
+      #expect(adjacent == [-2, 1, 3, 4], "\(kernels.name)")
+      #expect(halves == [-2, 3, 1, 4], "\(kernels.name)")
+    }
+  }
+
   @Test("norms against double precision")
   func normAccuracy() {
     let x = Self.inputs(256)

@@ -74,6 +74,18 @@ static void compare_norms(kernel_pair kernels) {
   }                                                                                              \
   end_group(#NAME)
 
+static void compare_rotate(kernel_pair kernels) {
+  FOR_EACH("rotate") {
+    float *turn = random_floats(again < 2 ? ORDINARY : kind, 2 * n);
+    float *expected = random_floats(kind, 2 * n);
+    float *got = copy_of(expected, 2 * n * sizeof(float), 4 * again);
+    kernels.expected->rotate(expected, turn, n, again % 2);
+    kernels.tested->rotate(got, turn, n, again % 2);
+    same_floats("values", expected, got, 2 * n);
+  }
+  end_group("rotate");
+}
+
 static void compare_reductions(kernel_pair kernels) {
   FOR_EACH("exponentials") {
     float *expected = random_floats(kind, n);
@@ -104,5 +116,6 @@ void compare_elements(kernel_pair kernels) {
   IN_PLACE(gelu_tanh);
   TWO_OPERANDS(multiply_elements);
   TWO_OPERANDS(add_elements);
+  compare_rotate(kernels);
   compare_reductions(kernels);
 }

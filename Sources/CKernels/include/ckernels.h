@@ -159,6 +159,10 @@ typedef struct {
   void (*multiply_elements)(float *x, const float *y, size_t n);
   // x = x + y, in place
   void (*add_elements)(float *x, const float *y, size_t n);
+  // Turns `pairs` pairs of values in place, (a, b) to (a · cos − b · sin, a · sin + b · cos), each
+  // operation rounded: the rotary embedding of one head. turn holds the cosines, then the sines.
+  // The pairs are x[i] and x[pairs + i], or x[2i] and x[2i + 1] where halves is 0.
+  void (*rotate)(float *x, const float *turn, size_t pairs, int32_t halves);
   // x = exp(x − max) and returns their sum (16 partial sums, folded in halves)
   float (*exponentials)(float *x, float max, size_t n);
   // The largest of n values, a zero of either sign; −infinity where n is 0

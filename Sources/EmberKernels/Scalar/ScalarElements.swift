@@ -43,6 +43,18 @@ enum ScalarElements {
     }
   }
 
+  static func rotate(
+    _ x: UnsafeMutablePointer<Float>, by turn: UnsafePointer<Float>, pairs: Int, halves: Bool
+  ) {
+    let (step, offset) = halves ? (1, pairs) : (2, 1)
+    for i in 0..<pairs {
+      let a = x[step * i]
+      let b = x[step * i + offset]
+      x[step * i] = a * turn[i] - b * turn[pairs + i]
+      x[step * i + offset] = a * turn[pairs + i] + b * turn[i]
+    }
+  }
+
   static func exponentials(_ x: UnsafeMutablePointer<Float>, _ maximum: Float, _ n: Int) -> Float {
     for i in 0..<n { x[i] = ScalarMath.exponential(x[i] - maximum) }
     return lanewiseSum(n) { $1 + x[$0] }

@@ -69,6 +69,10 @@ let scalarTable = ember_kernels(
     guard let x, let y else { return }
     for i in 0..<n { x[i] += y[i] }
   },
+  rotate: { x, turn, pairs, halves in
+    guard let x, let turn else { return }
+    ScalarElements.rotate(x, by: turn, pairs: pairs, halves: halves != 0)
+  },
   exponentials: { x, maximum, n in
     guard let x else { return 0 }
     return ScalarElements.exponentials(x, maximum, n)
