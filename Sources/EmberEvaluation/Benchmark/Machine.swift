@@ -28,4 +28,9 @@ package enum Machine {
 
   /// Processors that the system has running, hardware threads counted.
   package static var processorCount: Int { ProcessInfo.processInfo.activeProcessorCount }
+
+  /// The first fields of every report.
+  static var fields: [ReportField] {
+    [("machine", .text(processor)), ("processors", .integer(processorCount))]
+  }
 }

@@ -28,8 +28,13 @@ package struct MachinePeaks: Sendable {
     ]
   }
 
+  /// The peaks, and how they were measured.
+  static func blocks(_ peaks: [MachinePeaks]) -> [MarkdownBlock] {
+    [.table(table(peaks)), .paragraph(instructions(peaks))]
+  }
+
   /// One row each.
-  static func table(_ peaks: [MachinePeaks]) -> TextTable {
+  private static func table(_ peaks: [MachinePeaks]) -> TextTable {
     TextTable(
       header: [
         "peaks of", "threads", "read GB/s", "min – max", "int8 GOPS", "min – max", "f32 GOPS",
@@ -44,7 +49,7 @@ package struct MachinePeaks: Sendable {
   }
 
   /// The loops of each instruction set, in words.
-  static func instructions(_ peaks: [MachinePeaks]) -> String {
+  private static func instructions(_ peaks: [MachinePeaks]) -> String {
     var loops: [(kernels: [String], words: String)] = []
     for peak in peaks {
       let words = "int8 by \(peak.int8Instructions); f32 by \(peak.f32Instructions)."

@@ -23,7 +23,7 @@ package struct ModelBenchmarkReport: Sendable {
   }
 
   /// One test on one number of threads.
-  package struct Row: Sendable {
+  package struct Row: ThroughputRow {
     package let test: BenchmarkTest
     package let tokensPerSecond: Spread
     /// On the same number of threads.
@@ -67,20 +67,11 @@ package struct ModelBenchmarkReport: Sendable {
       weightBytesPerSecond.map { $0 + tokensPerSecond.median * (cacheBytesPerToken ?? 0) }
     }
 
-    /// Of the read bandwidth, median of median; above 1 where the weights stay in the cache.
-    package var shareOfReadBandwidth: Double? {
-      bytesPerSecond.map { $0 / max(peaks.readBandwidth.median, 1) }
-    }
+    package var isReading: Bool { isDecode }
 
     /// Multiplications and additions with weights; nil for decoding.
     package var operationsPerSecond: Double? {
       isDecode ? nil : tokensPerSecond.median / Double(test.tokens) * operations
-    }
-
-    /// Of `arithmetic`, median of median; nil for decoding.
-    package var shareOfArithmeticPeak: Double? {
-      let peak = arithmetic == .int8 ? peaks.int8 : peaks.f32
-      return operationsPerSecond.map { $0 / max(peak.median, 1) }
     }
   }
 
@@ -110,9 +101,7 @@ package struct ModelBenchmarkReport: Sendable {
 
 extension ModelBenchmarkReport: BenchmarkReport {
   package var summary: [ReportField] {
-    [
-      ("machine", .text(Machine.processor)),
-      ("processors", .integer(Machine.processorCount)),
+    Machine.fields + [
       ("kernels", .text(kernels)),
       ("file", .text(file)),
       ("file_bytes", .integer(fileBytes)),
@@ -135,16 +124,10 @@ extension ModelBenchmarkReport: BenchmarkReport {
         ("threads", .integer(row.peaks.threads)),
         ("tokens", .integer(row.test.tokens)),
         ("depth", .integer(row.test.depth)),
-        ("tokens_per_second", .number(row.tokensPerSecond.median)),
-        ("tokens_per_second_minimum", .number(row.tokensPerSecond.minimum)),
-        ("tokens_per_second_maximum", .number(row.tokensPerSecond.maximum)),
+      ] + row.tokensPerSecond.fields("tokens_per_second") + [
         ("weight_bytes_per_second", .number(row.weightBytesPerSecond)),
         ("cache_bytes_per_token", .number(row.cacheBytesPerToken)),
-        ("bytes_per_second", .number(row.bytesPerSecond)),
-        ("share_of_read_bandwidth", .number(row.shareOfReadBandwidth)),
-        ("operations_per_second", .number(row.operationsPerSecond)),
-        ("share_of_arithmetic_peak", .number(row.shareOfArithmeticPeak)),
-      ] + row.peaks.fields
+      ] + row.throughputFields
     }
   }
 
@@ -165,9 +148,8 @@ extension ModelBenchmarkReport: BenchmarkReport {
           + " \(BenchmarkText.fixed(bitsPerWeight, 2)) bits per weight"
           + " (\(BenchmarkText.fixed(fileBitsPerWeight, 2)) of the whole file),"
           + " \(megabytes(weightBytesPerToken)) read per token; room for \(contextLength)"
-          + " positions; medians of \(repetitions)"),
-      .table(MachinePeaks.table(peaks)),
-      .paragraph(MachinePeaks.instructions(peaks)),
+          + " positions; medians of \(repetitions)")
+    ] + MachinePeaks.blocks(peaks) + [
       .table(table),
       .paragraph((load.map { "\($0.words). " } ?? "") + memory + "."),
     ]
@@ -175,21 +157,14 @@ extension ModelBenchmarkReport: BenchmarkReport {
 
   private var table: TextTable {
     TextTable(
-      header: [
-        "test", "threads", "tokens/s", "min – max", "GB/s", "of read", "cache MB/token", "GOPS",
-        "of peak",
-      ],
+      header: ["test", "threads", "tokens/s", "min – max"] + Row.readingHeader
+        + ["cache MB/token"] + Row.arithmeticHeader,
       rows: rows.map { row in
         let place = row.test.depth > 0 ? " at \(row.test.depth)" : ""
         return ["\(row.test.kind) \(row.test.tokens)\(place)", "\(row.peaks.threads)"]
-          + row.tokensPerSecond.words(BenchmarkText.significant)
-          + [
-            BenchmarkText.optional(row.bytesPerSecond.map { $0 / 1e9 }, 1),
-            BenchmarkText.optional(row.shareOfReadBandwidth, 2),
-            BenchmarkText.optional(row.cacheBytesPerToken.map { $0 / 1e6 }, 1),
-            BenchmarkText.optional(row.operationsPerSecond.map { $0 / 1e9 }, 0),
-            BenchmarkText.optional(row.shareOfArithmeticPeak, 2),
-          ]
+          + row.tokensPerSecond.words(BenchmarkText.significant) + row.readingWords
+          + [BenchmarkText.optional(row.cacheBytesPerToken.map { $0 / 1e6 }, 1)]
+          + row.arithmeticWords(decimals: 0)
       })
   }
 }

@@ -16,6 +16,15 @@ package struct Spread: Sendable, Equatable {
 }
 
 extension Spread {
+  /// The median under `key`, then the range.
+  func fields(_ key: String) -> [ReportField] {
+    [
+      (key, .number(median)),
+      ("\(key)_minimum", .number(minimum)),
+      ("\(key)_maximum", .number(maximum)),
+    ]
+  }
+
   /// The median, and the range such as `1.2 – 1.4`: two cells of a table.
   func words(_ text: (Double) -> String) -> [String] {
     [text(median), "\(text(minimum)) – \(text(maximum))"]

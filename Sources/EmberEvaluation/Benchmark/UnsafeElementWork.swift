@@ -6,7 +6,8 @@ import EmberKernels
 /// cache.
 final class ElementWork: KernelWork {
   enum Operation: CaseIterable {
-    case rootMeanSquareNorm, layerNorm, softmax, swiGLU, quantizeOne, quantizeMany
+    case rootMeanSquareNorm, layerNorm, softmax, swiGLU, quantizeOne, quantizeMany,
+      rotateHalves, rotateAdjacent
   }
 
   let name: String
@@ -17,6 +18,7 @@ final class ElementWork: KernelWork {
   let isThreaded = false
 
   private static let width = 4096
+  private static let headDimension = 128
 
   private let operation: Operation
   private let inputs: Activations
@@ -35,6 +37,8 @@ final class ElementWork: KernelWork {
       case .swiGLU: ("SwiGLU", 3)
       case .quantizeOne: ("activation codes, 1 token", 1)
       case .quantizeMany: ("activation codes, 16 tokens", 16)
+      case .rotateHalves: ("rotary, halves of heads of 128", 1)
+      case .rotateAdjacent: ("rotary, adjacent pairs in heads of 128", 1)
       }
     let width = Self.width
     name = "\(words), \(width)"
@@ -55,6 +59,8 @@ final class ElementWork: KernelWork {
     }
     ones.initialize(repeating: 1, count: width)
     output.initialize(repeating: 0, count: width)
+    // A turn by no angle, so that repeating changes nothing: cosines of 1, sines of 0.
+    for i in 0..<Self.headDimension / 2 { output[i] = 1 }
   }
 
   deinit {
@@ -75,6 +81,11 @@ final class ElementWork: KernelWork {
     case .swiGLU:
       table.silu(values, width)
       table.multiply_elements(values, ones, width)
+    case .rotateHalves, .rotateAdjacent:
+      let halves: Int32 = operation == .rotateHalves ? 1 : 0
+      for head in stride(from: 0, to: width, by: Self.headDimension) {
+        table.rotate(values + head, output, Self.headDimension / 2, halves)
+      }
     case .quantizeOne, .quantizeMany: inputs.quantize(tile: 0, kernels: kernels)
     }
   }
