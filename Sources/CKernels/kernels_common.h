@@ -124,6 +124,8 @@ static void encode(const float *weights, const float *importance, size_t blocks,
     encode_weights(weights + 32 * b, importance + 32 * b, grid, codes + 32 * b, scales + b, errors + b);
 }
 
+#include "groups.h"
+
 #include "attention.h"
 
 static void rms_norm(const float *x, const float *gain, float epsilon, size_t n, float *out) {
@@ -211,6 +213,7 @@ static float maximum(const float *x, size_t n) {
 #include "sampling.h"
 
 #define EMBER_KERNEL_TABLE                                                                       \
-  {quantize, encode, multiply_q4, multiply_q8, multiply_f16, quantize_query, attend, attend_q8,  \
+  {quantize, encode, search_groups, round_groups, multiply_q4, multiply_q8, multiply_f16,        \
+   quantize_query, attend, attend_q8,                                                            \
    join_attention, rms_norm, layer_norm, silu, gelu_tanh, multiply_elements, add_elements,       \
    rotate, exponentials, maximum, extremes, select_keys, drop_below, sum_units, count_keys}

@@ -98,6 +98,15 @@ typedef struct {
   int32_t both_signs;      // whether to try the negative multiples too
 } ember_grid;
 
+// The values that the codes of a group of 16 stand for, and the scales to try.
+typedef struct {
+  float lowest, highest;
+  const float *values;   // sixteen, ascending; NULL: the integers from lowest to highest
+  const float *middles;  // fifteen, halfway between them; NULL with the integers
+  const float *factors;  // multiples of the inverse scale that takes the extreme to either end
+  size_t factor_count;
+} ember_levels;
+
 // Positions per step of the online softmax, and positions that are a piece of work: part of the
 // result's definition.
 #define EMBER_ATTENTION_CHUNK 64
@@ -120,6 +129,14 @@ typedef struct {
   // scales are halves, errors Σ h·(w − scale·code)².
   void (*encode)(const float *weights, const float *importance, size_t blocks,
                  const ember_grid *grid, int8_t *codes, uint16_t *scales, float *errors);
+
+  // The scale of each group of 16 weights: as encode, but for either end of the levels, and the
+  // scale is not rounded.
+  void (*search_groups)(const float *weights, const float *importance, size_t groups,
+                        const ember_levels *levels, float *scales);
+  // Codes at given scales (the nearest level to w · (1 / scale)), and errors as encode's.
+  void (*round_groups)(const float *weights, const float *importance, size_t groups,
+                       const ember_levels *levels, const float *scales, uint8_t *codes, float *errors);
 
   // Row groups first ..< first + count of a product with one tile of tokens.
   // Per row: blocks in ascending order, each acc = fma(float(dot), half scale · token scale, acc);

@@ -15,6 +15,22 @@ let scalarTable = ember_kernels(
         errors + block)
     }
   },
+  search_groups: { weights, importance, groups, levels, scales in
+    guard let weights, let importance, let levels = levels?.pointee, let scales else { return }
+    for group in 0..<groups {
+      scales[group] = ScalarGroups.scale(weights + 16 * group, importance + 16 * group, levels)
+    }
+  },
+  round_groups: { weights, importance, groups, levels, scales, codes, errors in
+    guard let weights, let importance, let levels = levels?.pointee, let scales, let codes,
+      let errors
+    else { return }
+    for group in 0..<groups {
+      errors[group] = ScalarGroups.round(
+        weights + 16 * group, importance + 16 * group, levels, scale: scales[group],
+        codes + 16 * group)
+    }
+  },
   multiply_q4: { m, x, y, first, count in
     guard let x = x?.pointee else { return }
     ScalarMultiply.multiplyBlocks(ScalarMultiply.q4, m, x, y, groups: first..<first + count)
