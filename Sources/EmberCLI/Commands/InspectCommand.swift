@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberFormat
 
 /// `ember inspect`: what is in the file.
 struct InspectCommand: ParsableCommand {
@@ -89,18 +90,16 @@ private struct InspectReport: Encodable {
   }
 
   var text: String {
-    var table = Table([
-      ("tensor", .left), ("type", .left), ("shape", .right), ("bytes", .right),
-      ("outliers", .right), ("error", .right),
-    ])
-    for tensor in tensors {
-      table.append([
-        tensor.name, tensor.type, "\(tensor.rows) × \(tensor.columns)",
-        Format.grouped(tensor.bytes), Format.grouped(tensor.outliers),
-        Format.percent(Double(tensor.relativeError), 3),
-      ])
-    }
-    return summary + "\n" + table.rendered()
+    let table = TextTable(
+      header: ["tensor", "type", "shape", "bytes", "outliers", "error"],
+      rows: tensors.map { tensor in
+        [
+          tensor.name, tensor.type, "\(tensor.rows) × \(tensor.columns)",
+          Format.grouped(tensor.bytes), Format.grouped(tensor.outliers),
+          Format.percent(Double(tensor.relativeError), 3),
+        ]
+      }, alignments: [.left, .left])
+    return summary + "\n" + table.rendered(as: .listing)
   }
 
   private var summary: String {
