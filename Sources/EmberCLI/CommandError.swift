@@ -20,9 +20,11 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   /// A model file where a checkpoint was expected.
   case inputIsModel(FilePath)
   /// A device or a pipe where the output should be written.
-  case outputNotRegularFile(FilePath)
+  case outputNotRegularFile(FilePath, option: String = "-o")
   /// A folder where the output should be written.
-  case outputIsFolder(FilePath)
+  case outputIsFolder(FilePath, option: String = "-o")
+  /// A picture that would replace a file that the command reads.
+  case plotIsInput(FilePath)
   /// Standard output or a file behind it takes no more.
   case cannotWriteOutput(Errno)
   /// `EMBER_KERNELS` names kernels that there are not, or that this machine cannot run.
@@ -35,7 +37,7 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .argumentNotUTF8: .usage
     case .promptTooLongForModel: .invalidData
     case .inputIsModel: .unsupported
-    case .outputIsFolder, .outputNotRegularFile: .cannotCreate
+    case .outputIsFolder, .outputNotRegularFile, .plotIsInput: .cannotCreate
     case .cannotWriteOutput: .inputOutput
     case .kernelsUnavailable: .usage
     }
@@ -62,11 +64,15 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .inputIsModel(let path):
       "\(path): is an Ember model file already, expected a checkpoint: convert the checkpoint that"
         + " it was made from"
-    case .outputNotRegularFile(let path):
+    case .outputNotRegularFile(let path, let option):
       "\(path): is a device or a pipe, expected the name of a file to write: choose another output"
-        + " with -o"
-    case .outputIsFolder(let path):
-      "\(path): is a folder, expected the name of a file to write: choose another output with -o"
+        + " with \(option)"
+    case .outputIsFolder(let path, let option):
+      "\(path): is a folder, expected the name of a file to write: choose another output with"
+        + " \(option)"
+    case .plotIsInput(let path):
+      "\(path): is read by this command, the picture would replace it: choose another output with"
+        + " --plot"
     case .cannotWriteOutput(let errno):
       "standard output: cannot write: \(errno)"
     case .kernelsUnavailable(let name, let available):

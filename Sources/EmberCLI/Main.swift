@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberFormat
 import EmberKernels
 
 /// Parses the command line, runs the command, and turns whatever fails into one line and a number.

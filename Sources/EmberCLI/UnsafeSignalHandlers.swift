@@ -1,4 +1,5 @@
 import Ember
+import EmberFormat
 import Foundation
 import Synchronization
 

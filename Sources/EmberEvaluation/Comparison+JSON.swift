@@ -8,6 +8,21 @@ extension Comparison: Encodable {
     case textTokens = "tokens_in_text"
     case cacheBits = "cache_bits"
     case models
+    case recommendation
+  }
+
+  private enum RecommendationKeys: String, CodingKey { case file, sentence }
+
+  private struct RowOnFront: Encodable {
+    enum CodingKeys: String, CodingKey { case isOnFront = "on_pareto_front" }
+    let row: Row
+    let isOnFront: Bool
+
+    func encode(to encoder: any Encoder) throws {
+      try row.encode(to: encoder)
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(isOnFront, forKey: .isOnFront)
+    }
   }
 
   /// The protocol's keys stand beside the comparison's; what is not known is null.
@@ -21,7 +36,13 @@ extension Comparison: Encodable {
     try container.encode(textBytes, forKey: .textBytes)
     try container.encode(textTokens, forKey: .textTokens)
     try container.encode(cachePrecision.rawValue, forKey: .cacheBits)
-    try container.encode(rows, forKey: .models)
+    let models = zip(rows, points.onParetoFront).map { RowOnFront(row: $0, isOnFront: $1) }
+    try container.encode(models, forKey: .models)
+    let recommendation = self.recommendation
+    var nested = container.nestedContainer(
+      keyedBy: RecommendationKeys.self, forKey: .recommendation)
+    try nested.encode(rows[recommendation.index].file, forKey: .file)
+    try nested.encode(recommendation.sentence, forKey: .sentence)
   }
 }
 

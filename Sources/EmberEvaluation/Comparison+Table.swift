@@ -18,8 +18,8 @@ extension Comparison {
     if hasMemory { header.append("peak MB") }
     return TextTable(
       header: header,
-      rows: rows.map { row in
-        var cells = row.cells
+      rows: zip(rows, names).map { row, name in
+        var cells = [name] + row.cells
         if hasSpeed { cells.append(row.tokensPerSecond.map { Self.fixed($0, 1) } ?? "–") }
         if hasMemory { cells.append(row.peakMemoryBytes.map(Self.megabytes) ?? "–") }
         return cells
@@ -34,11 +34,10 @@ extension Comparison {
 }
 
 extension Comparison.Row {
-  /// From the name to the agreement.
+  /// From the size to the agreement.
   fileprivate var cells: [String] {
-    let name = file.split(separator: "/").last.map(String.init) ?? file
     let cost = [
-      name, Comparison.megabytes(fileBytes), Comparison.fixed(bitsPerWeight, 2),
+      Comparison.megabytes(fileBytes), Comparison.fixed(bitsPerWeight, 2),
       Comparison.fixed(fileBitsPerWeight, 2),
       Comparison.fixed(perplexity, 4) + " ± " + Comparison.fixed(perplexityStandardError, 4),
     ]

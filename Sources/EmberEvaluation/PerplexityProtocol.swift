@@ -81,3 +81,11 @@ public struct PerplexityProtocol: Sendable, Codable, Equatable {
     try container.encode(maximumWindows, forKey: .maximumWindows)
   }
 }
+
+extension PerplexityProtocol {
+  /// Everything that decides whether two figures can be compared.
+  package var words: String {
+    "\(name): context \(context), stride \(stride), scored from position \(max(1, firstScored)) on,"
+      + " \(addsBeginOfSequence ? "with" : "without") beginning-of-sequence token"
+  }
+}

@@ -112,14 +112,7 @@ extension FormatError: CustomStringConvertible {
 
   /// The path as one printable line: names of files come from strangers too.
   private func oneLine(_ path: FilePath) -> String {
-    var line = ""
-    for scalar in path.string.unicodeScalars {
-      if scalar.properties.generalCategory == .control {
-        line += scalar.escaped(asASCII: true)
-      } else {
-        line.unicodeScalars.append(scalar)
-      }
-    }
+    let line = OneLine.escape(path.string)
     return line.isEmpty ? "''" : line
   }
 

@@ -36,7 +36,7 @@ struct JSONKeyTests {
   }
 
   /// Paths such as `models[].perplexity`.
-  private static func keys(of value: Any, prefix: String) -> [String] {
+  static func keys(of value: Any, prefix: String) -> [String] {
     if let object = value as? [String: Any] {
       return object.flatMap { key, value in
         let path = prefix.isEmpty ? key : "\(prefix).\(key)"

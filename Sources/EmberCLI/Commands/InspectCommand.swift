@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberFormat
 
 /// `ember inspect`: what is in the file.
 struct InspectCommand: ParsableCommand {
@@ -13,17 +14,52 @@ struct InspectCommand: ParsableCommand {
 
         ember inspect model.q4
         ember inspect model.q4 --json
+        ember inspect model.q4 --outliers --plot outliers.svg
+
+      With --outliers: where the weights in fp16 are, matrix by matrix. "columns" are those with \
+      outliers in 6 % of the rows or more; columns of the residual stream for which that is so in \
+      several matrices are listed together, since they are the same feature in every layer. \
+      "rows" have four times as many outliers as the mean row. The histogram tells how far outliers \
+      stand out: below 1 \
+      they would have fitted their block. Reads the outliers, not all weights; `ember verify` \
+      compares checksums.
       """)
 
   @Argument(help: "Model file to look into.", completion: .file(), transform: filePath)
   var file: FilePath
 
+  @Flag(name: .long, help: "Show where the outliers are instead of the tensors.")
+  var outliers = false
+
+  @OptionGroup var plot: PlotOption
   @OptionGroup var json: JSONOption
+
+  func validate() throws {
+    if plot.path != nil, !outliers {
+      throw ValidationError("--plot: expected together with --outliers, which it draws")
+    }
+  }
 
   func run() throws {
     UnsafeSignalHandlers.exitOnSignals()
     UnsafeSignalHandlers.reportFaults(in: [file])
-    let report = InspectReport(try LoadedModel(opening: file))
+    try plot.check(inputs: [file])
+    let loaded = try LoadedModel(opening: file)
+    if outliers { return try runOutliers(loaded.model) }
+    let report = InspectReport(loaded)
+    if json.json {
+      try JSONOutput.write(report)
+    } else {
+      try StandardOutput.write(report.text)
+    }
+  }
+}
+
+extension InspectCommand {
+  private func runOutliers(_ model: Model) throws {
+    let survey = try OutlierSurvey(of: model)
+    try plot.write(survey.svg())
+    let report = OutlierReport(survey)
     if json.json {
       try JSONOutput.write(report)
     } else {
@@ -89,18 +125,16 @@ private struct InspectReport: Encodable {
   }
 
   var text: String {
-    var table = Table([
-      ("tensor", .left), ("type", .left), ("shape", .right), ("bytes", .right),
-      ("outliers", .right), ("error", .right),
-    ])
-    for tensor in tensors {
-      table.append([
-        tensor.name, tensor.type, "\(tensor.rows) × \(tensor.columns)",
-        Format.grouped(tensor.bytes), Format.grouped(tensor.outliers),
-        Format.percent(Double(tensor.relativeError), 3),
-      ])
-    }
-    return summary + "\n" + table.rendered()
+    let table = TextTable(
+      header: ["tensor", "type", "shape", "bytes", "outliers", "error"],
+      rows: tensors.map { tensor in
+        [
+          tensor.name, tensor.type, "\(tensor.rows) × \(tensor.columns)",
+          Format.grouped(tensor.bytes), Format.grouped(tensor.outliers),
+          Format.percent(Double(tensor.relativeError), 3),
+        ]
+      }, alignments: [.left, .left])
+    return summary + "\n" + table.rendered(as: .listing)
   }
 
   private var summary: String {

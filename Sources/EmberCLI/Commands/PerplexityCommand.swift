@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberFormat
 
 /// `ember perplexity`: how well a model predicts a text.
 struct PerplexityCommand: ParsableCommand {

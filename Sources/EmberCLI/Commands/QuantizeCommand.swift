@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberFormat
 
 /// `ember quantize`: a checkpoint becomes a model file.
 struct QuantizeCommand: ParsableCommand {

@@ -50,10 +50,12 @@ struct TokenizeCommand: ParsableCommand {
     } else if idsOnly {
       try StandardOutput.write(ids.map(String.init).joined(separator: " ") + "\n")
     } else {
-      var table = Table([("id", .right), ("piece", .left)])
-      for id in ids { table.append(["\(id)", "|\(loaded.tokenizer.piece(id))|"]) }
+      let table = TextTable(
+        header: ["id", "piece"],
+        rows: ids.map { ["\($0)", "|\(loaded.tokenizer.piece($0))|"] },
+        alignments: [.right, .left])
       try StandardOutput.write(
-        table.rendered() + "\(ids.count) token\(ids.count == 1 ? "" : "s")\n")
+        table.rendered(as: .listing) + "\(ids.count) token\(ids.count == 1 ? "" : "s")\n")
     }
   }
 }

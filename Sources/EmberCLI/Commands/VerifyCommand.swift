@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ember
+import EmberFormat
 
 /// `ember verify`: is the file whole?
 struct VerifyCommand: ParsableCommand {

@@ -71,11 +71,3 @@ struct WindowOptions: ParsableArguments {
     return result.namedByParameters
   }
 }
-
-extension PerplexityProtocol {
-  /// Everything that decides whether two figures can be compared.
-  var words: String {
-    "\(name): context \(context), stride \(stride), scored from position \(max(1, firstScored)) on,"
-      + " \(addsBeginOfSequence ? "with" : "without") beginning-of-sequence token"
-  }
-}

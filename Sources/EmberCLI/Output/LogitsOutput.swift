@@ -1,3 +1,5 @@
+import Ember
+
 /// The logits of one position after the other, as a table or as the `positions` of a JSON object.
 struct LogitsOutput {
   /// nil for tables.
@@ -17,11 +19,12 @@ struct LogitsOutput {
     var logits: [Logit]
 
     fileprivate func text(piece: String) -> String {
-      var table = Table([("id", .right), ("logit", .right), ("piece", .left)])
-      for logit in logits {
-        table.append(["\(logit.id)", "\(logit.logit)", "|\(logit.piece)|"])
-      }
-      return "after position \(position), token \(id) |\(piece)|\n" + table.rendered()
+      let table = TextTable(
+        header: ["id", "logit", "piece"],
+        rows: logits.map { ["\($0.id)", "\($0.logit)", "|\($0.piece)|"] },
+        alignments: [.right, .right, .left])
+      return "after position \(position), token \(id) |\(piece)|\n"
+        + table.rendered(as: .listing)
     }
   }
 

@@ -1,4 +1,5 @@
 import Ember
+import EmberFormat
 
 /// A line on the terminal that says how far the work is; nothing where standard error is no
 /// terminal.

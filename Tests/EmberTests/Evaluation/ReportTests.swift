@@ -37,10 +37,13 @@ struct ReportTests {
     #expect(
       comparison.keys.sorted() == [
         "begin_of_sequence", "cache_bits", "context", "first_scored", "maximum_windows", "models",
-        "protocol",
-        "stride", "text", "text_bytes", "text_sha256", "tokens_in_text", "tokens_scored",
-        "windows",
+        "protocol", "recommendation", "stride", "text", "text_bytes", "text_sha256",
+        "tokens_in_text",
+        "tokens_scored", "windows",
       ])
+    let recommendation = try #require(comparison["recommendation"] as? [String: Any])
+    #expect(recommendation.keys.sorted() == ["file", "sentence"])
+    #expect(recommendation["file"] as? String == model.file.path.string)
     let models = try #require(comparison["models"] as? [[String: Any]])
     #expect(models.count == 2)
     for row in models {
@@ -48,7 +51,7 @@ struct ReportTests {
         row.keys.sorted() == [
           "bits_per_weight", "file", "file_bits_per_weight", "file_bytes", "kl_divergence_max",
           "kl_divergence_mean", "kl_divergence_median", "kl_divergence_p99",
-          "peak_memory_bytes", "perplexity", "perplexity_change_error_percent",
+          "on_pareto_front", "peak_memory_bytes", "perplexity", "perplexity_change_error_percent",
           "perplexity_change_percent", "perplexity_standard_error",
           "probability_change_mean_percent", "probability_change_rms_percent",
           "tokens_per_second", "top_token_agreement",
@@ -76,20 +79,20 @@ struct ReportTests {
       rows: [["a|b", "1234.5", "–"], ["model.q4\n", "7", "0.01", "beyond"], ["short"]])
     #expect(
       table.rendered(as: .terminal) == """
-        model          MB    KL
-        ---------  ------  ----
-        a|b        1234.5     –
-        model.q4        7  0.01
-        short\(String(repeating: " ", count: 18))
+        model           MB    KL
+        ----------  ------  ----
+        a|b         1234.5     –
+        model.q4\\n       7  0.01
+        short
 
         """)
     #expect(
       table.rendered(as: .markdown) == """
-        | model     |     MB |   KL |
-        | --------- | -----: | ---: |
-        | a\\|b      | 1234.5 |    – |
-        | model.q4  |      7 | 0.01 |
-        | short     |        |      |
+        | model      |     MB |   KL |
+        | ---------- | -----: | ---: |
+        | a\\|b       | 1234.5 |    – |
+        | model.q4\\n |      7 | 0.01 |
+        | short      |        |      |
 
         """)
   }

@@ -1,6 +1,6 @@
 /// Text that stays on one line and moves no cursor: names of files come from strangers too.
-enum OneLine {
-  static func escape(_ text: String) -> String {
+package enum OneLine {
+  package static func escape(_ text: String) -> String {
     var line = ""
     for scalar in text.unicodeScalars {
       switch scalar.properties.generalCategory {

@@ -1,0 +1,65 @@
+import ArgumentParser
+import Ember
+import EmberFormat
+import Foundation
+
+/// Where a picture of the result goes.
+struct PlotOption: ParsableArguments {
+  @Option(
+    name: .customLong("plot"),
+    help: ArgumentHelp("Also draw the result, as an SVG picture in this file.", valueName: "file"),
+    completion: .file(extensions: ["svg"]), transform: filePath)
+  var path: FilePath?
+
+  func validate() throws {
+    guard let path, path.extension?.lowercased() != "svg" else { return }
+    throw ValidationError(
+      "--plot: expected a name that ends in .svg, as the picture is SVG, found \(path)")
+  }
+
+  /// Refuses a place that cannot be written before anything is computed.
+  ///
+  /// - Parameter inputs: files that the command reads, which the picture must not replace.
+  func check(inputs: [FilePath]) throws {
+    guard let path else { return }
+    if inputs.contains(where: { isSame($0, path) }) { throw CommandError.plotIsInput(path) }
+    try namingOption(path) { () throws(FormatError) in try FileReplacement.check(path) }
+  }
+
+  /// Writes the picture, whole or not at all; nothing where none was asked for.
+  func write(_ picture: @autoclosure () -> String) throws {
+    guard let path else { return }
+    let bytes = Array(picture().utf8)
+    try namingOption(path) { () throws(FormatError) in
+      try FileReplacement.write(bytes, to: path)
+    }
+  }
+
+  private func namingOption(_ path: FilePath, _ body: () throws(FormatError) -> Void) throws {
+    do throws(FormatError) {
+      try body()
+    } catch .isDirectory {
+      throw CommandError.outputIsFolder(path, option: "--plot")
+    } catch .notRegularFile {
+      throw CommandError.outputNotRegularFile(path, option: "--plot")
+    }
+  }
+
+  /// The same path, or another name of the same file.
+  private func isSame(_ a: FilePath, _ b: FilePath) -> Bool {
+    func resolved(_ path: FilePath) -> String {
+      URL(filePath: path.string).resolvingSymlinksInPath().standardizedFileURL.path
+    }
+    func identity(_ path: FilePath) -> [Int?]? {
+      guard let values = try? FileManager.default.attributesOfItem(atPath: resolved(path)) else {
+        return nil
+      }
+      return [values[.systemNumber] as? Int, values[.systemFileNumber] as? Int]
+    }
+    if resolved(a) == resolved(b) { return true }
+    guard let first = identity(a), let second = identity(b), !first.contains(nil) else {
+      return false
+    }
+    return first == second
+  }
+}
