@@ -25,7 +25,8 @@ INLINE v16i level_codes(v16f v, const ember_levels *levels) {
 INLINE float search_group(v16f w, v16f h, const ember_levels *levels) {
   float top = max_of_lanes(w), bottom = -max_of_lanes(-w);
   float extreme = top >= -bottom ? top : bottom;
-  if (extreme == 0) return 0;
+  // So small that an inverse scale would not be finite: as good as zero.
+  if (__builtin_fabsf(extreme) < 1e-30f) return 0;
   v16f hw = h * w;
   float best_gain = -1, best_scale = 0;
   for (size_t i = 0; i < 2 * levels->factor_count; i++) {
@@ -54,7 +55,6 @@ static void round_groups(const float *weights, const float *importance, size_t g
   for (size_t g = 0; g < groups; g++) {
     v16f w = load16(weights + 16 * g), h = load16(importance + 16 * g);
     float scale = scales[g];
-    // Where the inverse is not finite, or nearly so, all weights are as good as zero.
     float inverse = __builtin_fabsf(scale) < 1e-30f ? 0 : 1.0f / scale;
     v16f q = nearest_level(w * (v16f)inverse, levels);
     v16i indices = level_codes(q, levels);

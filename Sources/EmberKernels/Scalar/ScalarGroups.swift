@@ -10,7 +10,7 @@ enum ScalarGroups {
     let top = w.max() ?? 0
     let bottom = w.min() ?? 0
     let extreme = top >= -bottom ? top : bottom
-    if extreme == 0 { return 0 }
+    if abs(extreme) < 1e-30 { return 0 }
     var (bestGain, bestScale): (Float, Float) = (-1, 0)
     for i in 0..<levels.factor_count {
       for end in [levels.lowest, levels.highest] {
