@@ -1,6 +1,7 @@
 /// Fixed-width little-endian fields in a byte array; every access is bounds-checked.
 extension [UInt8] {
-  package func littleEndian<T: FixedWidthInteger & UnsignedInteger>(_: T.Type, at offset: Int) -> T {
+  package func littleEndian<T: FixedWidthInteger & UnsignedInteger>(_: T.Type, at offset: Int) -> T
+  {
     var value: T = 0
     for index in 0..<(T.bitWidth / 8) {
       value |= T(self[offset + index]) &<< T(8 * index)

@@ -21,7 +21,8 @@ final class CalibrationRun {
     _ source: Checkpoint, path: FilePath, windows: CalibrationWindows, options: CalibrationOptions
   ) throws {
     architecture = source.architecture
-    tensors = Dictionary(source.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    tensors = Dictionary(
+      source.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.path = path
     self.windows = windows
     detail = options.detail

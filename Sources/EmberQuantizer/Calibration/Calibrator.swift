@@ -99,7 +99,9 @@ public struct Calibrator: Sendable {
     let ids = tokenizer.encode(text, addingBeginOfSequence: false, parsingSpecialTokens: false)
     if ids.isEmpty { throw CalibrationError.emptyText }
     let rows = architecture.vocabularySize
-    if let bad = ids.first(where: { $0 < 0 || $0 >= rows }) ?? prefix.flatMap({ $0 < rows ? nil : $0 }) {
+    if let bad = ids.first(where: { $0 < 0 || $0 >= rows })
+      ?? prefix.flatMap({ $0 < rows ? nil : $0 })
+    {
       throw ModelError.unknownToken(id: bad, vocabularySize: rows)
     }
     return CalibrationWindows(

@@ -4,12 +4,12 @@ import EmberKernels
 ///
 /// Sums of a chunk of tokens are in single precision and their totals in double precision. Pieces of
 /// work are blocks of the result, so that it does not depend on the number of threads.
-final class MomentAccumulator: @unchecked Sendable {
+package final class MomentAccumulator: @unchecked Sendable {
   // Sendable because workers write only the panels and blocks that they have claimed.
 
-  let columns: Int
-  let detail: SecondMoments.Detail
-  private(set) var tokenCount = 0
+  package let columns: Int
+  package let detail: SecondMoments.Detail
+  package private(set) var tokenCount = 0
   private let panels: Int
   /// [panels · 16]
   private let squares: UnsafeMutablePointer<Double>
@@ -27,9 +27,9 @@ final class MomentAccumulator: @unchecked Sendable {
   private static let blockSize = width * width
 
   /// Phases of a step at most; the team must have room for them.
-  static let phaseCapacity = 2
+  package static let phaseCapacity = 2
 
-  init(columns: Int, detail: SecondMoments.Detail) {
+  package init(columns: Int, detail: SecondMoments.Detail) {
     self.columns = columns
     self.detail = detail
     panels = (columns + Self.width - 1) / Self.width
@@ -64,7 +64,7 @@ final class MomentAccumulator: @unchecked Sendable {
   }
 
   /// Adds vectors, [tokens][columns], `stride` floats apart.
-  func add(_ x: UnsafePointer<Float>, stride: Int, tokens: Int, team: ThreadTeam) {
+  package func add(_ x: UnsafePointer<Float>, stride: Int, tokens: Int, team: ThreadTeam) {
     for first in Swift.stride(from: 0, to: tokens, by: Self.chunk) {
       let chunk = ChunkWork(
         sums: self, x: x + first * stride, stride: stride, tokens: min(Self.chunk, tokens - first))
@@ -116,7 +116,7 @@ final class MomentAccumulator: @unchecked Sendable {
   }
 
   /// The sums so far.
-  func moments() -> SecondMoments {
+  package func moments() -> SecondMoments {
     var products: [Float]?
     if detail == .full, let count = SecondMoments.triangleCount(columns) {
       products = [Float](unsafeUninitializedCapacity: count) { triangle, initialized in

@@ -75,7 +75,8 @@ struct StatisticsDescription: Equatable {
     }
     let tied = try count("tied head", at: 40, 0...1)
     model = ModelFingerprint(
-      name: name, vocabularySize: try width("vocabulary", at: 32), width: try width("width", at: 16),
+      name: name, vocabularySize: try width("vocabulary", at: 32),
+      width: try width("width", at: 16),
       layerCount: try count("layers", at: 0, 1...65_536),
       feedForwardWidth: try width("feed-forward width", at: 24),
       headCount: try count("heads", at: 4, 1...65_536),
@@ -86,7 +87,8 @@ struct StatisticsDescription: Equatable {
       let at = nameEnd + Self.textBytes * index
       let tokens = bytes.littleEndian(UInt64.self, at: at + 32)
       try require(
-        "tokens of text \(index)", tokens <= UInt64(SiteRecord.maximumTokens), "at most 2^48", tokens)
+        "tokens of text \(index)", tokens <= UInt64(SiteRecord.maximumTokens), "at most 2^48",
+        tokens)
       let flags = try count("flags of text \(index)", at: at + 44, 0...1)
       texts.append(
         CalibrationText(

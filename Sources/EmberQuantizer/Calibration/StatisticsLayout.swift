@@ -44,7 +44,9 @@ struct StatisticsHeader: Equatable {
     // The version first, because everything after it may differ in another version.
     if bytes.count >= 12 {
       let version = bytes.littleEndian(UInt32.self, at: 8)
-      guard version == Self.supportedVersion else { throw .unsupportedVersion(path, found: version) }
+      guard version == Self.supportedVersion else {
+        throw .unsupportedVersion(path, found: version)
+      }
     }
     guard bytes.count == Self.byteCount else {
       throw .truncated(path, expected: Self.byteCount, found: bytes.count)
@@ -60,7 +62,8 @@ struct StatisticsHeader: Equatable {
     let computed = CRC32.checksum(Array(bytes[0..<124]))
     try require("header checksum", computed == stored, hexadecimal(stored), hexadecimal(computed))
     let headerBytes = bytes.littleEndian(UInt32.self, at: 12)
-    try require("header size", headerBytes == UInt32(Self.byteCount), "\(Self.byteCount)", headerBytes)
+    try require(
+      "header size", headerBytes == UInt32(Self.byteCount), "\(Self.byteCount)", headerBytes)
     let claimed = bytes.littleEndian(UInt64.self, at: 16)
     if claimed > UInt64(fileBytes) {
       throw .truncated(path, expected: Int(clamping: claimed), found: fileBytes)
@@ -82,7 +85,8 @@ struct StatisticsHeader: Equatable {
       "directory place",
       directory <= claimed && claimed - directory == UInt64(directoryBytes)
         && directory % UInt64(Self.alignment) == 0,
-      "a multiple of \(Self.alignment), \(directoryBytes) bytes from the end of \(claimed)", directory)
+      "a multiple of \(Self.alignment), \(directoryBytes) bytes from the end of \(claimed)",
+      directory)
     try require(
       "description place",
       offset >= UInt64(Self.byteCount) && offset % UInt64(Self.alignment) == 0
@@ -142,7 +146,8 @@ struct SiteRecord: Equatable {
       }
     }
     let kindNumber = directory.littleEndian(UInt32.self, at: at)
-    guard let raw = UInt16(exactly: kindNumber), let kind = CalibrationSite.Kind(rawValue: raw) else {
+    guard let raw = UInt16(exactly: kindNumber), let kind = CalibrationSite.Kind(rawValue: raw)
+    else {
       throw .damaged(
         path, place: "site \(index): kind", expected: "0 to 4", found: "\(kindNumber)")
     }
