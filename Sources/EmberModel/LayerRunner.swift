@@ -10,7 +10,7 @@ import Foundation
 ///
 /// It computes with the blocks of the forward pass itself, so what it shows is what a session would
 /// see with the same weights. The caller brings the weights of one layer, and may take the stream
-/// away between layers and put it back: so neither the model nor its states have to fit into memory.
+/// away between layers and put it back: so neither model nor states have to fit into memory.
 /// Every window begins at position 0. A runner belongs to one task at a time.
 package final class LayerRunner {
   /// What one or several matrices are given, in the order of a layer; the head's comes after all.

@@ -3,8 +3,8 @@ package import EmberKernels
 
 /// A model file's tensors, bound to their places in the architecture.
 ///
-/// Everything here is a view, of the mapped file or of what another source keeps in memory: nothing is
-/// copied.
+/// Everything here is a view, of the mapped file or of what another source keeps in memory: nothing
+/// is copied.
 package struct Weights: @unchecked Sendable {
   // Sendable, and its parts likewise, because the memory behind it is never written.
 

@@ -12,6 +12,7 @@ final class CalibrationRun {
   private let path: FilePath
   private let windows: CalibrationWindows
   private let detail: SecondMoments.Detail
+  private let kernel: UnsafeMomentKernel
   private let team: ThreadTeam
   private let runner: LayerRunner
   private let states: HiddenStates
@@ -26,6 +27,7 @@ final class CalibrationRun {
     self.path = path
     self.windows = windows
     detail = options.detail
+    kernel = .beside(options.kernels)
     team = ThreadTeam(
       threadCount: options.threads ?? ThreadCount.recommended,
       phaseCapacity: max(LayerRunner.phaseCapacity, MomentAccumulator.phaseCapacity))
@@ -66,7 +68,7 @@ final class CalibrationRun {
     var sums: [CalibrationSite.Kind: MomentAccumulator] = [:]
     for kind in CalibrationSite.Kind.ofLayer {
       let columns = CalibrationSite(kind, layer: index).columns(in: architecture)
-      sums[kind] = MomentAccumulator(columns: columns, detail: detail)
+      sums[kind] = MomentAccumulator(columns: columns, detail: detail, kernel: kernel)
     }
     let stage = "layer \(index + 1) of \(architecture.layerCount)"
     try forEachWindow(stage, isCancelled, progress) { _, count in
@@ -88,7 +90,8 @@ final class CalibrationRun {
     let source = CheckpointWeights(tensors, path: path, team: team)
     let norm = try Weights.Norm(
       TensorName.finalNorm, bias: TensorName.finalNormBias, of: architecture, from: source)
-    let sum = MomentAccumulator(columns: architecture.width, detail: detail)
+    let sum = MomentAccumulator(
+      columns: architecture.width, detail: detail, kernel: kernel)
     try forEachWindow("head", isCancelled, progress, storing: false) { _, count in
       let vectors = withExtendedLifetime(source) { runner.normalise(norm, tokens: count) }
       sum.add(vectors.values, stride: vectors.paddedColumns, tokens: count, team: team)

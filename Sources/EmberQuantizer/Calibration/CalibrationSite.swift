@@ -7,9 +7,9 @@ public import EmberModel
 /// // "layers.3.attention.query"
 /// ```
 ///
-/// Sites are named after the first of their matrices: `layers.3.attention.query` (query, key, value),
-/// `layers.3.attention.output`, `layers.3.feed_forward.up` (up and gate), `layers.3.feed_forward.down`,
-/// and `head`.
+/// Sites are named after one of their matrices: `layers.3.attention.query` (query, key, value),
+/// `layers.3.attention.output`, `layers.3.feed_forward.up` (up and gate),
+/// `layers.3.feed_forward.down`, and `head`.
 public struct CalibrationSite: Sendable, Hashable, CustomStringConvertible {
   /// Which input of a layer it is.
   public enum Kind: UInt16, Sendable, CaseIterable {
@@ -44,7 +44,7 @@ public struct CalibrationSite: Sendable, Hashable, CustomStringConvertible {
   /// The site of a tensor's inputs, by its canonical name; nil for what is no matrix of a product:
   /// vectors, tables that only have rows looked up, names that no tensor has.
   ///
-  /// - Parameter tiedHead: whether the embedding is the output head too, and so has the head's site.
+  /// - Parameter tiedHead: whether the embedding is the output head too, and has the head's site.
   public init?(ofTensor name: String, tiedHead: Bool) {
     if name == TensorName.head || name == TensorName.embedding && tiedHead {
       self = .head

@@ -14,9 +14,9 @@ public import SystemPackage
 /// ```
 ///
 /// All windows go through one layer before the next layer's weights are read. So memory holds one
-/// layer in half precision, its four sites' moments, and the buffers of one window, whatever the size
-/// of the model and the text; the states between layers lie in a file where they are many. The weights
-/// are those of a 16-bit model file, the computation that of a session with it.
+/// layer in half precision, its four sites' moments, and the buffers of one window, whatever the
+/// size of the model and the text; the states between layers lie in a file where they are many. The
+/// weights are those of a 16-bit model file, the computation that of a session with it.
 public struct Calibrator: Sendable {
   public let checkpoint: FilePath
   public let options: CalibrationOptions

@@ -3,8 +3,8 @@ import SystemPackage
 
 /// The residual stream of all windows between two layers, [tokens][width] floats.
 ///
-/// In memory while it is small, else in a file that has no name any more, so that it goes away however
-/// the process ends.
+/// In memory while it is small, else in a file that has no name any more, so that it goes away
+/// however the process ends.
 final class HiddenStates {
   private enum Storage {
     case memory(UnsafeMutablePointer<Float>)
@@ -30,7 +30,7 @@ final class HiddenStates {
       let descriptor = try FileDescriptor.open(
         path, .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
         permissions: .ownerReadWrite)
-      // Best effort: where a name cannot be removed, the file stays behind, but nothing else is lost.
+      // Best effort: where a name cannot be removed, the file stays behind, and that is all.
       try? FileManager.default.removeItem(atPath: path.string)
       storage = .file(descriptor, folder: folder)
     } catch {

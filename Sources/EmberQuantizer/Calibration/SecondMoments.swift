@@ -5,10 +5,11 @@
 /// let features = moments.featureColumns()  // LLM.int8()'s feature dimensions
 /// ```
 ///
-/// An error in column c of a matrix changes its outputs by that error times x[c], so that the squared
-/// error of all outputs over a text is Σ eᵀ (Σ x xᵀ) e over the rows' errors e: the Hessian of OBQ and
-/// GPTQ (Frantar et al. 2022, section 3), up to a factor. Its diagonal alone is the importance of the
-/// columns. Sums are not divided by the number of tokens, so that those of two texts can be added.
+/// An error in column c of a matrix changes its outputs by that error times x[c], so that the
+/// squared error of all outputs over a text is Σ eᵀ (Σ x xᵀ) e over the rows' errors e: the Hessian
+/// of GPTQ (Frantar et al. 2022, section 3), up to a factor. Its diagonal alone is the importance of
+/// the columns. Sums are not divided by the number of tokens, so that those of two texts can be
+/// added.
 public struct SecondMoments: Sendable, Equatable {
   /// How much is kept.
   public enum Detail: String, Sendable, CaseIterable {

@@ -1,10 +1,43 @@
+import CKernels
+import EmberKernels
+
 /// The inner loops of Σ x xᵀ, on panels of sixteen columns.
 ///
 /// A panel holds sixteen neighbouring columns of a chunk of tokens, [tokens][16], so that a block of
-/// 16 × 16 products reads two panels front to back. Swift's vector types compile to what every
-/// processor of the kind has; products and sums are rounded one by one, in the order of the tokens,
-/// so that the result is the same on all.
-enum UnsafeMomentKernel {
+/// 16 × 16 products reads two panels front to back. Products and sums are rounded one by one, in the
+/// order of the tokens, so that every kernel gives the same bits.
+package struct UnsafeMomentKernel: Sendable {
+  package let name: String
+  /// block[16][16] += Σ over the tokens of left[token][i] · right[token][j]
+  ///
+  /// In single precision within the chunk; the chunk's sum is added in double precision.
+  let multiply:
+    @Sendable (
+      _ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>, _ tokens: Int,
+      _ block: UnsafeMutablePointer<Double>
+    ) -> Void
+
+  /// Swift's vector types: what every processor of the kind has.
+  package static let portable = UnsafeMomentKernel(name: "portable") {
+    multiplyPortably($0, $1, tokens: $2, into: $3)
+  }
+
+  /// Every kernel that this machine can run, the fastest last.
+  package static let available: [UnsafeMomentKernel] = {
+    var kernels = [portable]
+    if ember_supports_avx2() != 0 {
+      kernels.append(
+        UnsafeMomentKernel(name: "avx2") { ember_moment_block_avx2($0, $1, $2, $3) })
+    }
+    return kernels
+  }()
+
+  /// The one that goes with a table of kernels.
+  package static func beside(_ kernels: Kernels) -> UnsafeMomentKernel {
+    let isPortable = [Kernels.scalar.name, Kernels.portable.name].contains(kernels.name)
+    return isPortable ? portable : available.last ?? portable
+  }
+
   static let width = 16
 
   /// Copies columns `first ..< first + 16` of a chunk, zeros behind the last column, and takes in
@@ -43,10 +76,7 @@ enum UnsafeMomentKernel {
     }
   }
 
-  /// block[i][j] += Σ over the tokens of left[t][i] · right[t][j], single precision within the
-  /// chunk: of at most 512 tokens, so that a sum of equal signs is off by 2^-16 at the very worst
-  /// and by about 10^-6 in practice.
-  static func multiply(
+  private static func multiplyPortably(
     _ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>, tokens: Int,
     into block: UnsafeMutablePointer<Double>
   ) {

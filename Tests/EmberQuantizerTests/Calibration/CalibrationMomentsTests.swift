@@ -65,6 +65,24 @@ struct CalibrationMomentsTests {
     #expect(diagonal.product(0, columns - 1) == (columns == 1 ? moments.product(0, 0) : 0))
   }
 
+  /// All kernels give the same bits, in blocks of the diagonal and beside it.
+  @Test(arguments: [1, 3, 64, 255, 256, 257])
+  func kernelsAgree(tokens: Int) {
+    let x = Self.vectors(tokens, 50, stride: 50)
+    let team = ThreadTeam(threadCount: 1, phaseCapacity: MomentAccumulator.phaseCapacity)
+    let results = UnsafeMomentKernel.available.map { kernel in
+      let sums = MomentAccumulator(columns: 50, detail: .full, kernel: kernel)
+      x.withUnsafeBufferPointer { x in
+        guard let base = x.baseAddress else { return }
+        sums.add(base, stride: 50, tokens: tokens, team: team)
+      }
+      return sums.moments()
+    }
+    for result in results.dropFirst() { #expect(result == results[0]) }
+    #expect(UnsafeMomentKernel.beside(.scalar).name == "portable")
+    #expect(UnsafeMomentKernel.beside(.best).name == UnsafeMomentKernel.available.last?.name)
+  }
+
   @Test func threadsDoNotMatter() {
     let x = Self.vectors(700, 130, stride: 130)
     let results = [1, 2, 3, 8].map { threads in

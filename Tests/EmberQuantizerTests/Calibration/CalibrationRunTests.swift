@@ -22,8 +22,8 @@ struct CalibrationRunTests {
     return result
   }
 
-  /// Σ logit² over a text is hᵀ (Σ x xᵀ) h for the row h of the head: what the calibrator says of the
-  /// head's inputs must fit what a session computes with the same weights.
+  /// Σ logit² over a text is hᵀ (Σ x xᵀ) h for the row h of the head: what the calibrator says of
+  /// the head's inputs must fit what a session computes with the same weights.
   @Test func agreesWithASession() throws {
     let checkpoint = try CalibrationCheckpoint()
     let output = checkpoint.file("model.f16")
