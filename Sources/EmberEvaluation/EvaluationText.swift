@@ -1,3 +1,4 @@
+import EmberFormat
 import EmberTokenizer
 
 /// The tokens of a text and what identifies it.
@@ -13,7 +14,7 @@ struct EvaluationText {
     ids = tokenizer.encode(text, addingBeginOfSequence: false, parsingSpecialTokens: false)
     self.name = name
     byteCount = text.utf8.count
-    sha256 = SHA256.hexadecimal(of: text.utf8)
+    sha256 = SHA256.hexadecimal(of: text)
   }
 
   init(ids: [Int32]) {

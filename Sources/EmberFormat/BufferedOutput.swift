@@ -1,7 +1,7 @@
 import SystemPackage
 
 /// Appends to a temporary file through a buffer, in pieces of at least 1 MiB where it can.
-struct BufferedOutput: ~Copyable {
+package struct BufferedOutput: ~Copyable {
   private static let capacity = 1 << 20
 
   private var temporary: TemporaryFile
@@ -9,19 +9,19 @@ struct BufferedOutput: ~Copyable {
   /// Where the buffer's first byte goes.
   private var flushed: Int
 
-  init(_ temporary: consuming TemporaryFile, at position: Int) {
+  package init(_ temporary: consuming TemporaryFile, at position: Int) {
     self.temporary = temporary
     flushed = position
     buffer.reserveCapacity(Self.capacity)
   }
 
   /// The path that will be replaced.
-  var target: FilePath { temporary.target }
+  package var target: FilePath { temporary.target }
 
   /// Where the next byte goes.
-  var position: Int { flushed + buffer.count }
+  package var position: Int { flushed + buffer.count }
 
-  mutating func append(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
+  package mutating func append(_ bytes: UnsafeRawBufferPointer) throws(FormatError) {
     if bytes.count > Self.capacity - buffer.count { try flush() }
     if bytes.count >= Self.capacity {
       try temporary.file.write(bytes, at: flushed, for: target)
@@ -31,7 +31,7 @@ struct BufferedOutput: ~Copyable {
     }
   }
 
-  mutating func append(_ bytes: [UInt8]) throws(FormatError) {
+  package mutating func append(_ bytes: [UInt8]) throws(FormatError) {
     var result: Result<Void, FormatError> = .success(())
     bytes.withUnsafeBytes { bytes in
       do throws(FormatError) { try append(bytes) } catch { result = .failure(error) }
@@ -40,7 +40,7 @@ struct BufferedOutput: ~Copyable {
   }
 
   /// Zeros up to the next multiple of `alignment`.
-  mutating func pad(to alignment: Int) throws(FormatError) {
+  package mutating func pad(to alignment: Int) throws(FormatError) {
     let remainder = position % alignment
     guard remainder != 0 else { return }
     try append([UInt8](repeating: 0, count: alignment - remainder))
@@ -58,10 +58,14 @@ struct BufferedOutput: ~Copyable {
 
   /// Writes the header, last of all, and makes the file the target. Returns its size.
   mutating func commit(header: FileHeader) throws(FormatError) -> Int {
-    try flush()
     var header = header
-    header.fileBytes = UInt64(flushed)
-    let bytes = header.encoded()
+    header.fileBytes = UInt64(position)
+    return try commit(headerBytes: header.encoded())
+  }
+
+  /// The same for a header of another kind: it replaces the first bytes, which were left free.
+  package mutating func commit(headerBytes bytes: [UInt8]) throws(FormatError) -> Int {
+    try flush()
     var result: Result<Void, FormatError> = .success(())
     bytes.withUnsafeBytes { bytes in
       result = Result { () throws(FormatError) in

@@ -123,7 +123,7 @@ extension FormatError: CustomStringConvertible {
 }
 
 /// A checksum or magic as errors show it.
-func hexadecimal(_ value: UInt32) -> String {
+package func hexadecimal(_ value: UInt32) -> String {
   let digits = String(value, radix: 16)
   return "0x" + String(repeating: "0", count: 8 - digits.count) + digits
 }

@@ -1,6 +1,7 @@
 /// Fixed-width little-endian fields in a byte array; every access is bounds-checked.
 extension [UInt8] {
-  func littleEndian<T: FixedWidthInteger & UnsignedInteger>(_: T.Type, at offset: Int) -> T {
+  package func littleEndian<T: FixedWidthInteger & UnsignedInteger>(_: T.Type, at offset: Int) -> T
+  {
     var value: T = 0
     for index in 0..<(T.bitWidth / 8) {
       value |= T(self[offset + index]) &<< T(8 * index)
@@ -8,7 +9,7 @@ extension [UInt8] {
     return value
   }
 
-  mutating func store<T: FixedWidthInteger & UnsignedInteger>(
+  package mutating func store<T: FixedWidthInteger & UnsignedInteger>(
     littleEndian value: T, at offset: Int
   ) {
     for index in 0..<(T.bitWidth / 8) {
@@ -18,7 +19,7 @@ extension [UInt8] {
 }
 
 /// The next multiple of `alignment`, or nil on overflow.
-func alignedUp(_ value: Int, to alignment: Int) -> Int? {
+package func alignedUp(_ value: Int, to alignment: Int) -> Int? {
   let remainder = value % alignment
   guard remainder != 0 else { return value }
   let (result, overflow) = value.addingReportingOverflow(alignment - remainder)

@@ -9,12 +9,12 @@ import SystemPackage
 #endif
 
 /// An open descriptor with its path, closed when it goes away.
-struct OpenFile: ~Copyable, Sendable {
+package struct OpenFile: ~Copyable, Sendable {
   let descriptor: CInt
-  let path: FilePath
+  package let path: FilePath
 
   /// Opens a regular file for reading.
-  static func reading(_ path: FilePath) throws(FormatError) -> OpenFile {
+  package static func reading(_ path: FilePath) throws(FormatError) -> OpenFile {
     let descriptor: CInt
     do {
       // Without waiting: opening a pipe would otherwise hang until someone writes to it.
@@ -32,6 +32,10 @@ struct OpenFile: ~Copyable, Sendable {
 
   deinit { SystemCall.close(descriptor) }
 
+  package var byteCount: Int {
+    get throws(FormatError) { try status().byteCount }
+  }
+
   func status() throws(FormatError) -> SystemCall.Status {
     do {
       return try SystemCall.status(descriptor)
@@ -41,7 +45,7 @@ struct OpenFile: ~Copyable, Sendable {
   }
 
   /// Fills `buffer` from `offset` on; a file that ends earlier is truncated.
-  func read(
+  package func read(
     into buffer: UnsafeMutableRawBufferPointer, at offset: Int
   ) throws(FormatError) {
     var done = 0
@@ -61,7 +65,7 @@ struct OpenFile: ~Copyable, Sendable {
   }
 
   /// `count` bytes from `offset` on. The caller has capped `count`.
-  func bytes(at offset: Int, count: Int) throws(FormatError) -> [UInt8] {
+  package func bytes(at offset: Int, count: Int) throws(FormatError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     // Through a Result, because withUnsafeMutableBytes forgets the type of the error.
     let result = bytes.withUnsafeMutableBytes { buffer -> Result<Void, FormatError> in

@@ -14,7 +14,7 @@ import SystemPackage
 /// end. Its writer holds a lock on it, which the kernel releases however the writer ends; so a
 /// temporary file whose lock can be taken is of a dead run, and the next run for the same target
 /// removes it.
-struct TemporaryFile: ~Copyable {
+package struct TemporaryFile: ~Copyable {
   let file: OpenFile
   /// The resolved target: a symbolic link stays and its destination is replaced.
   let target: FilePath
@@ -22,7 +22,7 @@ struct TemporaryFile: ~Copyable {
   private let permissions: mode_t?
   private var isCommitted = false
 
-  init(replacing path: FilePath) throws(FormatError) {
+  package init(replacing path: FilePath) throws(FormatError) {
     let target = try Self.resolved(path)
     let permissions = try Self.permissions(ofTarget: target)
     let stem = Self.stem(of: target)

@@ -34,7 +34,7 @@ struct ForwardPass: @unchecked Sendable {
   }
 
   /// stream[t] = embedding[token t] (+ position[t])
-  private func embed(_ worker: inout ThreadTeam.Worker) {
+  func embed(_ worker: inout ThreadTeam.Worker) {
     worker.phase(pieces: tokenCount) { t in
       let stream = scratch.stream(t)
       weights.embedding.copyRow(Int(tokens[t]), to: stream)
@@ -48,7 +48,10 @@ struct ForwardPass: @unchecked Sendable {
   }
 
   /// stream += output · attention(norm(stream))
-  private func attention(
+  ///
+  /// Leaves what the query, key and value matrices were given in `scratch.normed`, and what the
+  /// output matrix was given in `scratch.attended`.
+  func attention(
     _ layer: Weights.Layer, _ index: Int, _ worker: inout ThreadTeam.Worker
   ) {
     let a = architecture.attention
@@ -183,7 +186,9 @@ struct ForwardPass: @unchecked Sendable {
 
   /// stream += down · (activation(gate · x) ⊙ (up · x)), or down · activation(up · x), where
   /// x = norm(stream).
-  private func feedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
+  ///
+  /// Leaves x in `scratch.normed`, and what the down matrix was given in `scratch.inner`.
+  func feedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
     normalise(layer.feedForwardNorm, &worker)
     let inner = scratch.inner
     multiply(
@@ -232,7 +237,7 @@ struct ForwardPass: @unchecked Sendable {
   // MARK: - Steps that the blocks share
 
   /// normed = norm(stream), quantized.
-  private func normalise(_ norm: Weights.Norm, _ worker: inout ThreadTeam.Worker) {
+  func normalise(_ norm: Weights.Norm, _ worker: inout ThreadTeam.Worker) {
     let normed = scratch.normed
     worker.phase(pieces: normed.tileCount) { tile in
       for t in normed.tokenRange(ofTile: tile) { normalise(norm, t, into: normed.vector(t)) }

@@ -3,9 +3,10 @@ package import EmberKernels
 
 /// A model file's tensors, bound to their places in the architecture.
 ///
-/// Everything here is a view of the mapped file: nothing is copied.
+/// Everything here is a view, of the mapped file or of what another source keeps in memory: nothing
+/// is copied.
 package struct Weights: @unchecked Sendable {
-  // Sendable because the mapping is never written.
+  // Sendable, and its parts likewise, because the memory behind it is never written.
 
   /// [vocabularySize, width]
   package let embedding: Matrix
@@ -17,18 +18,18 @@ package struct Weights: @unchecked Sendable {
   package let head: Matrix
 
   /// Gain and bias of a norm, [width] floats each.
-  package struct Norm {
+  package struct Norm: @unchecked Sendable {
     package let gain: UnsafePointer<Float>
     package let bias: UnsafePointer<Float>?
   }
 
   /// A matrix and the bias that is added to its product, [rows] floats.
-  package struct Linear {
+  package struct Linear: @unchecked Sendable {
     package let weight: Matrix
     package let bias: UnsafePointer<Float>?
   }
 
-  package struct Layer {
+  package struct Layer: @unchecked Sendable {
     package let attentionNorm: Norm
     package let query, key, value, attentionOutput: Linear
     package let feedForwardNorm: Norm
@@ -36,48 +37,25 @@ package struct Weights: @unchecked Sendable {
     package let gate: Linear?
     package let up, down: Linear
   }
+}
 
+extension Weights {
   /// - Throws: `ModelError.missingTensor`, `.wrongTensor`
   package init(file: ModelFile, architecture a: Architecture) throws(ModelError) {
     let binder = Binder(file: file)
-    let queryWidth = a.attention.headCount * a.attention.headDimension
-    let keyWidth = a.attention.keyValueHeadCount * a.attention.headDimension
-    embedding = try binder.matrix(TensorName.embedding, a.vocabularySize, a.width)
+    embedding = try binder.matrix(TensorName.embedding, rows: a.vocabularySize, columns: a.width)
     position =
       a.position == .learned
-      ? try binder.matrix(TensorName.position, a.contextLength, a.width) : nil
-    func norm(_ weight: String, _ bias: String) throws(ModelError) -> Norm {
-      Norm(
-        gain: try binder.vector(weight, a.width),
-        bias: a.norm.kind == .layer ? try binder.optionalVector(bias, a.width) : nil)
-    }
+      ? try binder.matrix(TensorName.position, rows: a.contextLength, columns: a.width) : nil
     var layers: [Layer] = []
-    for i in 0..<a.layerCount {
-      func linear(
-        _ matrix: TensorName.Matrix, _ rows: Int, _ columns: Int
-      ) throws(ModelError) -> Linear {
-        Linear(
-          weight: try binder.matrix(TensorName.weight(matrix, layer: i), rows, columns),
-          bias: try binder.optionalVector(TensorName.bias(matrix, layer: i), rows))
-      }
-      layers.append(
-        Layer(
-          attentionNorm: try norm(
-            TensorName.weight(.attention, layer: i), TensorName.bias(.attention, layer: i)),
-          query: try linear(.query, queryWidth, a.width),
-          key: try linear(.key, keyWidth, a.width),
-          value: try linear(.value, keyWidth, a.width),
-          attentionOutput: try linear(.attentionOutput, a.width, queryWidth),
-          feedForwardNorm: try norm(
-            TensorName.weight(.feedForward, layer: i), TensorName.bias(.feedForward, layer: i)),
-          gate: a.feedForward.kind == .gated
-            ? try linear(.gate, a.feedForwardWidth, a.width) : nil,
-          up: try linear(.up, a.feedForwardWidth, a.width),
-          down: try linear(.down, a.width, a.feedForwardWidth)))
-    }
+    for i in 0..<a.layerCount { layers.append(try Layer(i, of: a, from: binder)) }
     self.layers = layers
-    finalNorm = try norm(TensorName.finalNorm, TensorName.finalNormBias)
-    head = a.tiedHead ? embedding : try binder.matrix(TensorName.head, a.vocabularySize, a.width)
+    finalNorm = try Norm(
+      TensorName.finalNorm, bias: TensorName.finalNormBias, of: a, from: binder)
+    head =
+      a.tiedHead
+      ? embedding
+      : try binder.matrix(TensorName.head, rows: a.vocabularySize, columns: a.width)
   }
 
   /// Bytes of weights that one decoded token reads: every matrix and vector once, of the tables of
@@ -102,10 +80,10 @@ package struct Weights: @unchecked Sendable {
 }
 
 /// Finds tensors by name and checks that they are what the architecture says.
-private struct Binder {
+private struct Binder: WeightSource {
   let file: ModelFile
 
-  func matrix(_ name: String, _ rows: Int, _ columns: Int) throws(ModelError) -> Matrix {
+  func matrix(_ name: String, rows: Int, columns: Int) throws(ModelError) -> Matrix {
     let record = try self.record(name)
     let layout = record.layout
     let type: MatrixType? =
@@ -122,11 +100,13 @@ private struct Binder {
       type: type, rows: rows, columns: columns, outlierSteps: layout.outlierSteps, data: base)
   }
 
-  func optionalVector(_ name: String, _ count: Int) throws(ModelError) -> UnsafePointer<Float>? {
-    file.tensor(named: name) == nil ? nil : try vector(name, count)
+  func optionalVector(
+    _ name: String, count: Int
+  ) throws(ModelError) -> UnsafePointer<Float>? {
+    file.tensor(named: name) == nil ? nil : try vector(name, count: count)
   }
 
-  func vector(_ name: String, _ count: Int) throws(ModelError) -> UnsafePointer<Float> {
+  func vector(_ name: String, count: Int) throws(ModelError) -> UnsafePointer<Float> {
     let record = try self.record(name)
     guard record.layout.type == .f32, record.layout.rows == 1, record.layout.columns == count,
       let base = file.bytes(of: record).baseAddress

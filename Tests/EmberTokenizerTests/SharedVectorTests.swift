@@ -1,4 +1,4 @@
-import EmberEvaluation
+import EmberFormat
 import EmberTestSupport
 import EmberTokenizer
 import Foundation

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ember_moments.h"
 #include "ember_peak.h"
 #include "ember_sync.h"
 #include "ember_system.h"

@@ -72,7 +72,7 @@ extension CheckpointError: CustomStringConvertible {
   }
 }
 
-private func shown(_ path: FilePath) -> String {
+func shown(_ path: FilePath) -> String {
   // The end of a path tells more than its start.
   let text = shown(path.string, limit: .max)
   return text.count <= 400 ? text : "…" + text.suffix(400)
@@ -80,7 +80,7 @@ private func shown(_ path: FilePath) -> String {
 
 /// Text out of a file, fit for one line of a terminal: control characters are replaced (a name
 /// could carry escape sequences), and what is too long is cut.
-private func shown(_ text: String, limit: Int = 80) -> String {
+func shown(_ text: String, limit: Int = 80) -> String {
   var result = ""
   var count = 0
   for scalar in text.unicodeScalars {

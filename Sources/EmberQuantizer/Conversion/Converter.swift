@@ -1,7 +1,6 @@
 import EmberFormat
 import EmberKernels
 import EmberModel
-import EmberTokenizer
 import Foundation
 public import SystemPackage
 
@@ -52,7 +51,7 @@ public struct Converter: Sendable {
     try options.validate()
     let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
     try refuseOverwritingInput(source)
-    let (tokenizer, warnings) = try tokenizer(of: source)
+    let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)
     var writer = try ModelFileWriter(creating: output)
     let total = source.tensors.reduce(0) { $0 + $1.rows * $1.columns * passes(over: $1) }
@@ -144,30 +143,6 @@ public struct Converter: Sendable {
     }
     // Model files are little-endian; so is every processor that Ember runs on.
     try writer.write(UnsafeRawBufferPointer(values))
-  }
-
-  private func tokenizer(of source: Checkpoint) throws -> (Tokenizer, warnings: [String]) {
-    let rows = source.architecture.vocabularySize
-    switch source.tokenizerSource {
-    case nil:
-      throw QuantizerError.tokenizerMissing(checkpoint: checkpoint.string)
-    case .llama2c(let path):
-      return (try Tokenizer.llama2c(contentsOf: path, vocabularySize: rows), [])
-    case .huggingFace(let path):
-      let tokenizer = try Tokenizer.huggingFace(
-        tokenizerJSON: path, beginOfSequence: source.beginOfSequence,
-        endOfSequence: source.endOfSequence)
-      let tokens = tokenizer.vocabularySize
-      if tokens > rows {
-        throw QuantizerError.vocabularyMismatch(
-          tokenizer: path.string, tokens: tokens, embeddingRows: rows)
-      }
-      return (
-        tokenizer,
-        tokens == rows
-          ? [] : ["the embedding table has \(rows) rows for \(tokens) tokens: the rest is padding"]
-      )
-    }
   }
 
   private func metadata(of source: Checkpoint) -> ModelMetadata {

@@ -1,4 +1,4 @@
-import EmberEvaluation
+import EmberFormat
 import Testing
 
 /// The examples of FIPS 180-4's validation and its edge cases around a block.

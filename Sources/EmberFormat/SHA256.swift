@@ -1,4 +1,4 @@
-/// SHA-256 (FIPS 180-4), to name the text that a perplexity belongs to.
+/// SHA-256 (FIPS 180-4), to name the text that a perplexity or a calibration belongs to.
 ///
 /// It is written here because the package that holds it for Swift brings a C library whose build
 /// takes longer than all of Ember's. It identifies texts; nothing secret depends on it.
@@ -7,6 +7,9 @@ package enum SHA256 {
   private static let initialState = primes.prefix(8).map { fraction(Double($0).squareRoot()) }
   /// The same of the cube roots of the first sixty-four.
   private static let constants = primes.prefix(64).map { fraction(cubeRoot(Double($0))) }
+
+  /// The digest of a text's UTF-8, 64 hexadecimal digits.
+  package static func hexadecimal(of text: String) -> String { hexadecimal(of: text.utf8) }
 
   /// The digest of a message, 64 hexadecimal digits.
   package static func hexadecimal(of message: some Sequence<UInt8>) -> String {
