@@ -67,9 +67,7 @@ def _read_folder(folder: Path) -> Checkpoint:
             f"{folder}: expected LlamaForCausalLM, found {config.get('architectures')}")
     if config.get("rope_scaling") or config.get("attention_bias") or config.get("mlp_bias"):
         raise SystemExit(f"{folder}: expected neither scaled positions nor biases, found some")
-    tensors: dict[str, Array] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        tensors.update(_read_safetensors(path))
+    tensors = read_safetensors_folder(folder)
     # Newer configurations keep it in a table of its own.
     base = config.get("rope_theta") or config.get("rope_parameters", {}).get("rope_theta", 10000.0)
     shape = Shape(
@@ -106,7 +104,15 @@ def _adjacent(rows: Array, heads: int) -> Array:
     return rows.reshape(heads, 2, half, -1).swapaxes(1, 2).reshape(rows.shape)
 
 
-def _read_safetensors(path: Path) -> dict[str, Array]:
+def read_safetensors_folder(folder: Path) -> dict[str, Array]:
+    """All tensors of a Hugging Face folder, mapped."""
+    tensors: dict[str, Array] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors.update(read_safetensors(path))
+    return tensors
+
+
+def read_safetensors(path: Path) -> dict[str, Array]:
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
