@@ -159,7 +159,8 @@ def ember_refusal(program: Path, options: list[str]) -> str:
         capture_output=True, text=True, check=False)
     if result.returncode != UNKNOWN_OPTION:
         return ""
-    return (result.stderr.strip().splitlines() or ["unknown options"])[0].removeprefix("Error: ")
+    said = (result.stderr.strip().splitlines() or ["unknown options"])[0]
+    return said.removeprefix("ember: error: ").removesuffix(" (see ember quantize --help)")
 
 
 def token_ids(program: Path, model: Path, text: Path, expected: int | None = None) -> list[int]:

@@ -9,7 +9,7 @@ import ctypes
 
 import numpy as np
 
-from qualitylib.llama_model import LlamaModel, Library
+from qualitylib.llama_model import Library, LlamaModel
 from qualitylib.scoring import Array
 
 

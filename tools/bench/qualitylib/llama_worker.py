@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import gguf
@@ -18,7 +19,7 @@ import numpy as np
 
 from qualitylib import importance
 from qualitylib.llama_model import Library, LlamaModel
-from qualitylib.scoring import Baseline, Protocol, Score
+from qualitylib.scoring import Array, Baseline, Protocol, Score
 
 FLOATS = {gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16,
           gguf.GGMLQuantizationType.BF16}
@@ -59,26 +60,46 @@ def collect(request: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     means = importance.collect(
         Library(), request["input"], np.load(request["ids"]), request["context"],
-        request["threads"])
+        1)
     with open(request["output"], "wb") as file:
         np.savez(file, **means)  # type: ignore[arg-type]
     return {"seconds": time.perf_counter() - start}
 
 
 def score(request: dict[str, Any]) -> dict[str, Any]:
-    """Feeds the same windows to all files side by side; the first is the baseline."""
+    """Feeds the same windows to all files side by side; the first is the baseline.
+
+    Each model computes on one thread, and so many models do at once as there are threads: it needs
+    no barriers, at which llama.cpp's threads spin while other programs use the cores.
+    """
     library = Library()
     protocol = Protocol(request["context"], request["windows"])
     ids = np.load(request["ids"])
-    models = [LlamaModel(library, file, protocol.context, request["threads"])
-              for file in request["files"]]
+    models = [LlamaModel(library, file, protocol.context, 1) for file in request["files"]]
     scores = [Score() for _ in models]
-    for index in range(protocol.windows):
-        fed, targets = protocol.window(ids, index)
-        baseline = Baseline.of(models[0].logits(fed, len(targets)), targets)
-        scores[0].add(None, baseline)
-        for model, result in zip(models[1:], scores[1:], strict=True):
-            result.add(model.logits(fed, len(targets)), baseline)
+
+    def add(model: LlamaModel, result: Score, fed: Array, baseline: Baseline) -> None:
+        result.add(model.logits(fed, len(baseline.targets)), baseline)
+
+    with ThreadPoolExecutor(request["threads"]) as pool:
+        # The baseline of the next window is computed beside the others' last ones.
+        def baseline_of(index: int) -> Future[Baseline] | None:
+            if index == protocol.windows:
+                return None
+            fed, targets = protocol.window(ids, index)
+            return pool.submit(lambda: Baseline.of(models[0].logits(fed, len(targets)), targets))
+
+        coming = baseline_of(0)
+        for index in range(protocol.windows):
+            assert coming
+            baseline = coming.result()
+            scores[0].add(None, baseline)
+            fed, _ = protocol.window(ids, index)
+            coming = baseline_of(index + 1)
+            work = [pool.submit(add, model, result, fed, baseline)
+                    for model, result in zip(models[1:], scores[1:], strict=True)]
+            for future in work:
+                future.result()
     return {"scores": [{"file": file, **weigh(file), **result.summary()}
                        for file, result in zip(request["files"], scores, strict=True)]}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qualitylib.measure import Row
-from qualitylib.settings import FAMILIES
+from qualitylib.settings import BITSANDBYTES, FAMILIES
 
 MISSING = "–"
 
@@ -39,15 +39,19 @@ class Report:
                f" {text['context']}, each from position 0, no beginning-of-sequence token, the"
                f" second half scored: {text['tokens_scored']:,} tokens; per token")
         yield f"- Calibration text: {self.calibration}"
-        yield ("- Loss is the rise of the perplexity over the same program's F16 file (bitsandbytes:"
-               " over transformers in fp32), ± the standard error of the paired differences;"
-               " divergence is the mean KL divergence from it in nats")
+        yield ("- Loss is the rise of the perplexity over the same program's F16 file, ± the"
+               " standard error of the paired differences; divergence is the mean KL divergence"
+               " from it in nats")
+        if any(row.family == BITSANDBYTES for row in self.rows):
+            yield ("- bitsandbytes: against transformers in fp32; the files are those of the"
+                   " weights alone, without vocabulary, the table in fp16")
         if self.scorers_differ is not None:
             yield ("- llama.cpp's logits are scored here, Ember's by `ember compare`; on a window"
                    f" scored both ways the figures agree within {self.scorers_differ:.1g}")
         yield (f"- Quantizing: the fastest of up to three runs at {machine['cores']} threads,"
                f" {machine['processor']}"
-               + (f"; the importance matrix took {_seconds(self.importance_seconds)} s more, once"
+               + (f"; the importance matrix took"
+                  f" {_seconds(self.importance_seconds)} s at one thread, once"
                   if self.importance_seconds is not None else ""))
         for name, reason in self.skipped.items():
             yield f"- Left out: {name}: {reason}"

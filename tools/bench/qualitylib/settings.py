@@ -4,6 +4,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+CONTEXT = 512  # tokens of a window, in llama.cpp's protocol
+
 LLAMA_TYPES = ("Q4_0", "Q4_K_S", "Q4_K_M", "IQ4_NL", "IQ4_XS", "Q5_K_M", "Q6_K", "Q8_0")
 
 # {calibration} stands for the text of --calibration; a recipe with it is left out without one, and
