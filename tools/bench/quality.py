@@ -19,15 +19,23 @@ import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from peerslib import machine
 from qualitylib import files, settings
 from qualitylib.settings import CONTEXT
 
 
+class Parser(argparse.ArgumentParser):
+    """Its errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"quality: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tools/bench/quality", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER",
@@ -90,7 +98,7 @@ def parse() -> argparse.Namespace:
         if path:
             setattr(args, name, path.resolve())
             if name != "cache" and not path.exists():
-                parser.error(f"{name}: expected a file or folder, found none at {path}")
+                parser.error(f"{path}: expected a file or folder, found none")
     for name in ("plot", "json", "output"):
         path = getattr(args, name)
         if path and not path.resolve().parent.is_dir():

@@ -29,7 +29,12 @@ def _require_success(command: list[str], status: int, errors: str) -> None:
 
 def json_of(command: list[str]) -> dict[str, Any]:
     """The JSON object that a command prints."""
-    reply: dict[str, Any] = json.loads(run(command))
+    output = run(command)
+    try:
+        reply: dict[str, Any] = json.loads(output)
+    except ValueError as error:
+        raise SystemExit(
+            f"{shlex.join(command)[:300]}: expected JSON, found {output[:40]!r}") from error
     return reply
 
 

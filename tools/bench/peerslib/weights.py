@@ -7,7 +7,7 @@ llama.cpp and llama2.c have it. Hugging Face stores the two halves of each head 
 from __future__ import annotations
 
 import json
-import struct
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +114,13 @@ def read_safetensors_folder(folder: Path) -> dict[str, Array]:
 
 def read_safetensors(path: Path) -> dict[str, Array]:
     with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= os.fstat(file.fileno()).st_size - 8:
+            raise SystemExit(f"{path}: expected a safetensors file, found none")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise SystemExit(f"{path}: expected a header in JSON: {error}") from error
     data = np.memmap(path, np.uint8, "r", offset=8 + length)
     tensors: dict[str, Array] = {}
     for name, entry in header.items():

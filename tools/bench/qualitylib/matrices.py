@@ -90,7 +90,8 @@ def read(path: Path) -> list[Pair]:
         int(match[1]) for name in tensors
         if (match := re.fullmatch(r"h\.(\d+)\.attn\.c_attn\.weight", name)))
     if not layers:
-        raise SystemExit(f"{path}: expected h.N.attn.c_attn.weight, found {', '.join(tensors)}")
+        raise SystemExit(f"{path}: expected h.N.attn.c_attn.weight, found"
+                         f" {len(tensors)} other tensors")
     try:
         pairs = [Pair.of(tensors[f"h.{layer}.attn.c_attn.weight"],
                          tensors[f"h.{layer}.attn.c_proj.weight"]) for layer in layers]
