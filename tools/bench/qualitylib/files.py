@@ -87,7 +87,7 @@ class Place:
                 "do": "importance", "input": str(full), "ids": str(ids), "context": 512,
                 "output": str(temporary)}))
 
-        self._make(path, f"importance 1 {text}", write)
+        self._make(path, f"importance 2 {text}", write)
         return path
 
     def llama_file(self, setting: LlamaSetting, importance: Path | None) -> Path:

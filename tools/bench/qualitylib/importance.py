@@ -71,7 +71,9 @@ def collect(library: Library, file: str, ids: Array, context: int, threads: int
     model = LlamaModel(library, file, context, threads, collector.see)
     windows = max(1, len(ids) // context)
     for index in range(windows):
-        model.logits(ids[index * context : (index + 1) * context], 1)
+        window = ids[index * context : (index + 1) * context]
+        # All logits: the last layer leaves out the rows of those that are not wanted.
+        model.logits(window, len(window))
     means = {
         name: (sums / collector.counts[name]).astype(np.float32)
         for name, sums in collector.sums.items()}
