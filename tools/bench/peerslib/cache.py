@@ -26,7 +26,7 @@ SHAPES = {
 
 
 def say(text: str) -> None:
-    print(f"peers: {text}", file=sys.stderr, flush=True)
+    print(f"{Path(sys.argv[0]).stem}: {text}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,24 @@ def run(command: list[str]) -> str:
 
 def _require_success(command: list[str], status: int, errors: str) -> None:
     if status:
+        said = " / ".join(line for line in errors.strip().splitlines()[-5:] if line.strip())
+        raise SystemExit(f"{shlex.join(command)[:300]}: exit status {status}: {said}")
+
+
+def json_of(command: list[str]) -> dict[str, Any]:
+    """The JSON object that a command prints."""
+    output = run(command)
+    try:
+        reply: dict[str, Any] = json.loads(output)
+    except ValueError as error:
         raise SystemExit(
-            f"{shlex.join(command)[:300]}: exit status {status}: "
-            + "\n".join(errors.strip().splitlines()[-5:]))
+            f"{shlex.join(command)[:300]}: expected JSON, found {output[:40]!r}") from error
+    return reply
+
+
+def request_command(module: str, request: dict[str, Any]) -> list[str]:
+    """A module of this folder that takes a request in JSON and answers in it."""
+    return [sys.executable, "-m", module, json.dumps(request)]
 
 
 def ember_command(program: Path, *arguments: str) -> list[str]:
@@ -35,17 +50,15 @@ def ember_command(program: Path, *arguments: str) -> list[str]:
 
 def llama_command(request: dict[str, Any]) -> list[str]:
     """llama_worker.py with a request; it prints JSON."""
-    return [sys.executable, "-m", "peerslib.llama_worker", json.dumps(request)]
+    return request_command("peerslib.llama_worker", request)
 
 
 def ember(program: Path, *arguments: str) -> dict[str, Any]:
-    reply: dict[str, Any] = json.loads(run(ember_command(program, *arguments)))
-    return reply
+    return json_of(ember_command(program, *arguments))
 
 
 def llama(request: dict[str, Any]) -> dict[str, Any]:
-    reply: dict[str, Any] = json.loads(run(llama_command(request)))
-    return reply
+    return json_of(llama_command(request))
 
 
 def python_module(name: str, *arguments: str) -> str:

@@ -7,7 +7,7 @@ llama.cpp and llama2.c have it. Hugging Face stores the two halves of each head 
 from __future__ import annotations
 
 import json
-import struct
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +67,7 @@ def _read_folder(folder: Path) -> Checkpoint:
             f"{folder}: expected LlamaForCausalLM, found {config.get('architectures')}")
     if config.get("rope_scaling") or config.get("attention_bias") or config.get("mlp_bias"):
         raise SystemExit(f"{folder}: expected neither scaled positions nor biases, found some")
-    tensors: dict[str, Array] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        tensors.update(_read_safetensors(path))
+    tensors = read_safetensors_folder(folder)
     # Newer configurations keep it in a table of its own.
     base = config.get("rope_theta") or config.get("rope_parameters", {}).get("rope_theta", 10000.0)
     shape = Shape(
@@ -106,10 +104,23 @@ def _adjacent(rows: Array, heads: int) -> Array:
     return rows.reshape(heads, 2, half, -1).swapaxes(1, 2).reshape(rows.shape)
 
 
-def _read_safetensors(path: Path) -> dict[str, Array]:
+def read_safetensors_folder(folder: Path) -> dict[str, Array]:
+    """All tensors of a Hugging Face folder, mapped."""
+    tensors: dict[str, Array] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        tensors.update(read_safetensors(path))
+    return tensors
+
+
+def read_safetensors(path: Path) -> dict[str, Array]:
     with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= os.fstat(file.fileno()).st_size - 8:
+            raise SystemExit(f"{path}: expected a safetensors file, found none")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise SystemExit(f"{path}: expected a header in JSON: {error}") from error
     data = np.memmap(path, np.uint8, "r", offset=8 + length)
     tensors: dict[str, Array] = {}
     for name, entry in header.items():

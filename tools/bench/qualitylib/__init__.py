@@ -1,0 +1,1 @@
+"""What tools/bench/quality is made of; peerslib holds what it shares with tools/bench/peers."""
