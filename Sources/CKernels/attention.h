@@ -283,6 +283,8 @@ static void quantize_query(const float *query, size_t dimension, int8_t *codes, 
     size_t n = dimension - d < 32 ? dimension - d : 32;
     v16f low = load_first(query + d, n < 16 ? n : 16);
     v16f high = n > 16 ? load_first(query + d + 16, n - 16) : (v16f)0;
-    encode_block(low, high, codes + d, scales + d / 32, sums + d / 32);
+    int16_t half_sums[2];
+    encode_block(low, high, codes + d, scales + d / 32, half_sums);
+    sums[d / 32] = half_sums[0] + half_sums[1];
   }
 }

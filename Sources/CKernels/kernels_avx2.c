@@ -47,7 +47,12 @@ INLINE __m256i end_q8(__m256i acc, int32_t sum) {
   return acc;
 }
 
+INLINE __m256i add_pairs(__m256i acc, __m256i sums, __m256i scales) {
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(sums, scales));
+}
+
 #include "avx.h"
+#include "avx_two_level.h"
 #include "kernels_common.h"
 
 const ember_kernels ember_kernels_avx2 = EMBER_KERNEL_TABLE;

@@ -128,6 +128,97 @@ INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, 
   for (int t = 0; t < count; t++) dot[t] = (v16i)_mm512_add_epi32(sum[t][0], sum[t][1]);
 }
 
+#include "wide_two_level.h"
+
+// The codes of line j of block b as bytes of 0 ... 64: columns 4j ... 4j + 3 in `low`, 16 columns
+// further in `high`.
+INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, __m512i *low,
+                            __m512i *high) {
+  __m512i v = load64(tile + 64 + 256 * b + 64 * j);
+  *low = low_codes(v);
+  *high = high_codes(v);
+  if (type == Q4N) {
+    __m512i grid = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)q4n_grid));
+    *low = _mm512_shuffle_epi8(grid, *low);
+    *high = _mm512_shuffle_epi8(grid, *high);
+  } else {
+    __m512i plane = load64(plane_line(type, tile, b, j));
+    __m512i mask = _mm512_set1_epi8(plane_mask(type));
+    int first = plane_shift(type, j, 0), second = plane_shift(type, j, 1);
+    __m512i to_low = first < 0 ? _mm512_srli_epi16(plane, (unsigned)-first)
+                               : _mm512_slli_epi16(plane, (unsigned)first);
+    __m512i to_high = second < 0 ? _mm512_srli_epi16(plane, (unsigned)-second)
+                                 : _mm512_slli_epi16(plane, (unsigned)second);
+    *low = _mm512_or_si512(*low, _mm512_and_si512(to_low, mask));
+    *high = _mm512_or_si512(*high, _mm512_and_si512(to_high, mask));
+  }
+}
+
+INLINE void two_level_dots(two_level type, const uint8_t *tile, size_t stride, int streams, int b,
+                           const int8_t *x, const int16_t *x_sums, v16f *dots) {
+  int32_t zero = -two_level_zero(type);
+  for (int s = 0; s < streams; s++, tile += stride) {
+    const uint8_t *next = tile + two_level_tile(type);
+    if (b == 0) __builtin_prefetch(next, 0, 3);
+    __m512i first = _mm512_set1_epi32(zero * x_sums[0]);
+    __m512i second = _mm512_set1_epi32(zero * x_sums[1]);
+    UNROLL
+    for (int j = 0; j < 4; j++) {
+      __m512i low, high;
+      two_level_codes(type, tile, b, j, &low, &high);
+      __builtin_prefetch(next + 64 + 256 * b + 64 * j, 0, 3);
+      if (type == Q5 ? j == 0 : type == Q6 && j % 2 == 0)
+        __builtin_prefetch(plane_line(type, next, b, j), 0, 3);
+      first = _mm512_dpbusd_epi32(first, low, broadcast4(x + 4 * j));
+      second = _mm512_dpbusd_epi32(second, high, broadcast4(x + 16 + 4 * j));
+    }
+    v16f first_scale, second_scale;
+    half_scales(tile, b, &first_scale, &second_scale);
+    dots[s] = both_halves((v16i)first, first_scale, (v16i)second, second_scale);
+  }
+}
+
+INLINE void expand_two_level(two_level type, const uint8_t *tile, two_level_weights *e) {
+  UNROLL
+  for (int b = 0; b < 2; b++) {
+    half_scales(tile, b, &e->scales[b][0], &e->scales[b][1]);
+    UNROLL
+    for (int j = 0; j < 4; j++) {
+      __m512i low, high;
+      two_level_codes(type, tile, b, j, &low, &high);
+      _mm512_storeu_si512(e->codes[b][j], low);
+      _mm512_storeu_si512(e->codes[b][4 + j], high);
+    }
+  }
+}
+
+enum { TWO_LEVEL_TOKENS = 8 };
+
+INLINE void add_two_level(two_level type, const two_level_weights *e, const ember_token_tile *x,
+                          size_t b, size_t token, int count, v16f *sums) {
+  int32_t zero = -two_level_zero(type);
+  for (int block = 0; block < 2; block++) {
+    size_t at = (b + block) * x->tokens + token;
+    const int8_t *codes = x->codes + 32 * at;
+    __m512i dot[2][8];
+    for (int half = 0; half < 2; half++) {
+      for (int t = 0; t < count; t++)
+        dot[half][t] = _mm512_set1_epi32(zero * x->half_sums[2 * (at + t) + half]);
+      for (int j = 4 * half; j < 4 * half + 4; j++) {
+        __m512i weights = load64(e->codes[block][j]);
+        for (int t = 0; t < count; t++)
+          dot[half][t] =
+            _mm512_dpbusd_epi32(dot[half][t], weights, broadcast4(codes + 32 * t + 4 * j));
+      }
+    }
+    for (int t = 0; t < count; t++) {
+      v16f both = both_halves((v16i)dot[0][t], e->scales[block][0], (v16i)dot[1][t],
+                              e->scales[block][1]);
+      sums[t] = fma16(both, (v16f)x->scales[at + t], sums[t]);
+    }
+  }
+}
+
 // Sums of sixteen lanes that attention keeps in half of the registers.
 enum { ATTENTION_SUMS = 16 };
 

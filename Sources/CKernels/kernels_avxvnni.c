@@ -32,7 +32,12 @@ INLINE __m256i end_q8(__m256i acc, int32_t sum) {
 
 enum { Q8_ZERO = 128 };
 
+INLINE __m256i add_pairs(__m256i acc, __m256i sums, __m256i scales) {
+  return _mm256_dpwssd_avx_epi32(acc, sums, scales);
+}
+
 #include "avx.h"
+#include "avx_two_level.h"
 #include "kernels_common.h"
 
 const ember_kernels ember_kernels_avxvnni = EMBER_KERNEL_TABLE;

@@ -7,6 +7,15 @@
 //   void dots_q8(...)                likewise, code − 128 + Q8_ZERO
 //   void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot)
 //                                    one group's q8 block for 1 ... 4 x
+//   void two_level_dots(two_level type, const uint8_t *tile, size_t stride, int streams, int b,
+//                       const int8_t *x, const int16_t *x_sums, v16f *dots)
+//                                    of block b of tiles `stride` bytes apart, with the scales of
+//                                    16 columns and without the zero point's share
+//   two_level_weights                a tile's weights, made ready for many tokens by
+//   void expand_two_level(two_level type, const uint8_t *tile, two_level_weights *e), and added by
+//   void add_two_level(two_level type, const two_level_weights *e, const ember_token_tile *x,
+//                      size_t b, size_t token, int count, v16f *sums)
+//                                    for 1, 2, 4 ... TWO_LEVEL_TOKENS; b counts the row's blocks
 //   ATTENTION_SUMS                   v16f sums that attention keeps in registers
 //   void dense_q4_tile / dense_q8_tile(...)     many tokens at once
 //   v16i round_to_int(v16f v)                   nearest even
@@ -14,9 +23,10 @@
 #include "ckernels.h"
 
 #include "products.h"
+#include "two_level.h"
 
 // Codes of one block of 32 values; returns how many lie in −4 ... 4.
-INLINE int encode_block(v16f a, v16f b, int8_t *codes, float *scale, int32_t *sum) {
+INLINE int encode_block(v16f a, v16f b, int8_t *codes, float *scale, int16_t *half_sums) {
   // Without their sign bit, floats are in the order of their bits; infinities and NaNs come last.
   v16i bits = __builtin_elementwise_max((v16i)a & INT32_MAX, (v16i)b & INT32_MAX);
   int32_t largest = __builtin_reduce_max(bits);
@@ -27,7 +37,7 @@ INLINE int encode_block(v16f a, v16f b, int8_t *codes, float *scale, int32_t *su
     // disappear: it goes on as a NaN scale and is reported where the logits are read.
     memset(codes, 0, 32);
     *scale = max <= 1e-30f ? 0.0f : __builtin_nanf("");
-    *sum = 0;
+    half_sums[0] = half_sums[1] = 0;
     return 0;
   }
   v16f inverse = 127.0f / max;
@@ -36,7 +46,8 @@ INLINE int encode_block(v16f a, v16f b, int8_t *codes, float *scale, int32_t *su
   memcpy(codes, &low, 16);
   memcpy(codes + 16, &high, 16);
   *scale = max / 127.0f;
-  *sum = __builtin_reduce_add(qa + qb);
+  half_sums[0] = (int16_t)__builtin_reduce_add(qa);
+  half_sums[1] = (int16_t)__builtin_reduce_add(qb);
   return -__builtin_reduce_add(((qa <= 4) & (qa >= -4)) + ((qb <= 4) & (qb >= -4)));
 }
 
@@ -54,13 +65,16 @@ static size_t quantize(const float *values, size_t tokens, size_t columns, ember
       size_t at = b * tokens + t;
       const float *x = values + t * columns + 32 * b;
       v16f low = load16(x), high = load16(x + 16);
-      int few = encode_block(low, high, s.codes + 32 * at, s.scales + at, s.sums + at);
+      int few = encode_block(low, high, s.codes + 32 * at, s.scales + at, s.half_sums + 2 * at);
+      s.sums[at] = s.half_sums[2 * at] + s.half_sums[2 * at + 1];
       s.residual_scales[at] = 0;
       if (few < 16) continue;
       v16f scale = -s.scales[at];
       low = fma16(scale, codes_as_float(s.codes + 32 * at), low);
       high = fma16(scale, codes_as_float(s.codes + 32 * at + 16), high);
-      encode_block(low, high, s.residual_codes + 32 * at, s.residual_scales + at, s.residual_sums + at);
+      int16_t *half_sums = s.residual_half_sums + 2 * at;
+      encode_block(low, high, s.residual_codes + 32 * at, s.residual_scales + at, half_sums);
+      s.residual_sums[at] = half_sums[0] + half_sums[1];
       any |= s.residual_scales[at] != 0;
     }
     if (any) s.residual_blocks[listed++] = (uint32_t)b;
@@ -213,7 +227,7 @@ static float maximum(const float *x, size_t n) {
 #include "sampling.h"
 
 #define EMBER_KERNEL_TABLE                                                                       \
-  {quantize, encode, search_groups, round_groups, multiply_q4, multiply_q8, multiply_f16,        \
-   quantize_query, attend, attend_q8,                                                            \
-   join_attention, rms_norm, layer_norm, silu, gelu_tanh, multiply_elements, add_elements,       \
-   rotate, exponentials, maximum, extremes, select_keys, drop_below, sum_units, count_keys}
+  {quantize, encode, search_groups, round_groups, multiply_q4, multiply_q8, multiply_q4n,        \
+   multiply_q5, multiply_q6, multiply_f16, quantize_query, attend, attend_q8, join_attention,    \
+   rms_norm, layer_norm, silu, gelu_tanh, multiply_elements, add_elements, rotate, exponentials, \
+   maximum, extremes, select_keys, drop_below, sum_units, count_keys}

@@ -109,6 +109,30 @@ INLINE v16f exp16_of_negative(v16f x) {
 // Bytes of a weight matrix's tiles, 16 rows × 64 columns (formats/model-file.md).
 enum { Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
 
+// The block types with two levels of scales: a signed byte per row and 16 columns, a float per row.
+// Their codes become unsigned bytes of 0 ... 64, a value and a zero point: q4n's by a table, those of
+// q5 and q6 from four bits and, behind all of a tile's four bits, planes of one or two more.
+typedef enum { Q4N, Q5, Q6 } two_level;
+
+enum { ROW_SCALES = 64 };  // bytes before the tiles of a row group
+
+INLINE size_t two_level_tile(two_level type) { return type == Q4N ? 576 : type == Q5 ? 704 : 832; }
+INLINE int32_t two_level_zero(two_level type) { return type == Q5 ? 16 : 32; }
+
+// The line of block b's planes that holds the upper bits of line j.
+INLINE const uint8_t *plane_line(two_level type, const uint8_t *tile, int b, int j) {
+  return tile + 576 + (type == Q5 ? 64 * b : 128 * b + 64 * (j / 2));
+}
+
+// How far left (right where negative) they have to go to stand above the four lower bits, and what
+// is to be kept of the result.
+INLINE int plane_shift(two_level type, int j, int half) {
+  return 4 - (type == Q5 ? 2 * j + half : 4 * (j % 2) + 2 * half);
+}
+INLINE int8_t plane_mask(two_level type) { return type == Q5 ? 0x10 : 0x30; }
+
+static const uint8_t q4n_grid[16] = {EMBER_Q4N_GRID};
+
 // Row groups that a single token's product takes at once, from as many stretches of the matrix: one
 // stream from memory cannot fill the way to it (on a Zen 3 four read 1.5 times as fast as one, two
 // 1.3 times, eight no faster), and long streams are better than many short ones. Their lines to

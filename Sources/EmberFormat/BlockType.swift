@@ -11,6 +11,13 @@ public enum BlockType: UInt32, CaseIterable, Sendable {
   case q8
   /// 4-bit codes in blocks of 32 columns with a half-precision scale: 4.5 bits per weight.
   case q4
+  /// 4-bit codes of an uneven grid in groups of 16 columns, with an 8-bit scale each under one
+  /// single-precision scale a row: 4.5 bits per weight and 4 bytes per row.
+  case q4n
+  /// 5-bit codes, grouped and scaled as `q4n`: 5.5 bits per weight.
+  case q5
+  /// 6-bit codes, likewise: 6.5 bits per weight.
+  case q6
 
   /// The name that commands and reports use, such as `q4`.
   public var name: String {
@@ -19,6 +26,9 @@ public enum BlockType: UInt32, CaseIterable, Sendable {
     case .f16: "f16"
     case .q8: "q8"
     case .q4: "q4"
+    case .q4n: "q4n"
+    case .q5: "q5"
+    case .q6: "q6"
     }
   }
 
@@ -41,9 +51,23 @@ public enum BlockType: UInt32, CaseIterable, Sendable {
     case .f16: 2048  // 16 · 64 halves
     case .q8: 1088  // 2 · 16 half scales, 16 · 64 bytes
     case .q4: 576  // 2 · 16 half scales, 16 · 64 nibbles
+    case .q4n: 576  // 4 · 16 scales, 16 · 64 nibbles
+    case .q5: 704  // as q4n, and a bit for each weight
+    case .q6: 832  // as q4n, and two bits for each weight
     }
   }
 
+  /// Whether columns are in groups of 16 with 8-bit scales under the row's.
+  public var isGrouped: Bool { self == .q4n || self == .q5 || self == .q6 }
+
+  /// Bytes before the tiles of a row group: the scales of its rows.
+  public var rowScaleBytes: Int { isGrouped ? 64 : 0 }
+
   /// Whether outlier steps may follow the tiles of a row group.
-  public var allowsOutliers: Bool { self == .q8 || self == .q4 }
+  public var allowsOutliers: Bool { self != .f32 && self != .f16 }
+
+  /// Bits per weight of its tiles, scales included.
+  public var bitsPerWeight: Double {
+    self == .f32 ? 32 : Double(tileBytes) * 8 / Double(tileRows * tileColumns)
+  }
 }

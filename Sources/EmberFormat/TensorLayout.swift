@@ -7,7 +7,8 @@
 /// ```
 ///
 /// A row group (16 rows; 1 for `f32`) is its tiles from left to right, followed by `outlierSteps`
-/// steps of 64 bytes; row groups follow one another without a gap.
+/// steps of 64 bytes, and preceded by the scales of its rows in the grouped types; row groups follow
+/// one another without a gap.
 public struct TensorLayout: Sendable, Equatable {
   /// Bytes of one outlier step: 16 columns (u16), then 16 values (half).
   public static let outlierStepBytes = 64
@@ -39,7 +40,7 @@ public struct TensorLayout: Sendable, Equatable {
     }
     if outlierSteps > 0 {
       guard type.allowsOutliers else {
-        throw .invalidLayout("outliers in a tensor of type \(type.name), expected q8 or q4")
+        throw .invalidLayout("outliers in a tensor of type \(type.name), expected a block type")
       }
       guard columns <= Self.maximumOutlierColumns else {
         throw .invalidLayout(
@@ -55,9 +56,10 @@ public struct TensorLayout: Sendable, Equatable {
     let (denseBytes, overflowA) = tiles.multipliedReportingOverflow(by: type.tileBytes)
     let (stepBytes, overflowB) = outlierSteps.multipliedReportingOverflow(
       by: Self.outlierStepBytes)
-    let (stride, overflowC) = denseBytes.addingReportingOverflow(stepBytes)
+    let (tail, overflowC) = denseBytes.addingReportingOverflow(stepBytes)
+    let (stride, overflowE) = tail.addingReportingOverflow(type.rowScaleBytes)
     let (total, overflowD) = stride.multipliedReportingOverflow(by: groups)
-    guard !overflowA, !overflowB, !overflowC, !overflowD else {
+    guard !overflowA, !overflowB, !overflowC, !overflowD, !overflowE else {
       throw .invalidLayout("\(rows) × \(columns) \(type.name) exceeds the address space")
     }
     self.type = type
@@ -79,11 +81,11 @@ public struct TensorLayout: Sendable, Equatable {
 
   /// The first byte of a tile. Does not overflow for indices inside the tensor.
   public func tileOffset(rowGroup: Int, columnTile: Int) -> Int {
-    rowGroup * rowGroupStride + columnTile * type.tileBytes
+    rowGroup * rowGroupStride + type.rowScaleBytes + columnTile * type.tileBytes
   }
 
   /// The first byte of a row group's outlier steps.
   public func outlierOffset(rowGroup: Int) -> Int {
-    rowGroup * rowGroupStride + columnTiles * type.tileBytes
+    rowGroup * rowGroupStride + type.rowScaleBytes + columnTiles * type.tileBytes
   }
 }

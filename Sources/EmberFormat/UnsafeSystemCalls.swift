@@ -10,7 +10,7 @@ import SystemPackage
 
 /// The system calls that this module needs, each once, as typed functions: errno becomes a thrown
 /// `Errno`, an interrupted call is repeated.
-enum SystemCall {
+package enum SystemCall {
   /// What `fstat` says, as far as it is of use.
   struct Status {
     let byteCount: Int
@@ -94,7 +94,7 @@ enum SystemCall {
     }
   }
 
-  static func unlink(_ path: FilePath) throws(Errno) {
+  package static func unlink(_ path: FilePath) throws(Errno) {
     _ = try repeating { path.withPlatformString { platformUnlink($0) } }
   }
 

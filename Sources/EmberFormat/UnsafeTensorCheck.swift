@@ -51,6 +51,18 @@ struct TensorCheck {
         }
         // The blocks whose first column is padding are padding as a whole.
         guard layout.type != .f16 else { continue }
+        if layout.type.isGrouped {
+          for group in 0..<4 where row >= rows || 16 * group >= columns {
+            let scale = bytes[base + 32 * (group / 2) + 2 * row + group % 2]
+            guard scale == 0 else {
+              return Flaw(
+                expected: "scale 0 in groups that are padding",
+                found: "\(Int8(bitPattern: scale)) at row \(16 * rowGroup + row), group"
+                  + " \(4 * tile + group)")
+            }
+          }
+          continue
+        }
         for block in 0..<2 where row >= rows || 32 * block >= columns {
           let scale = half(base + 32 * block + 2 * row)
           guard scale == 0 else {
@@ -67,6 +79,7 @@ struct TensorCheck {
 
   /// The scales of a row group's blocks, or its halves in f16.
   private func finiteFlaw(rowGroup: Int) -> Flaw? {
+    if layout.type.isGrouped { return rowScaleFlaw(rowGroup: rowGroup) }
     let isHalf = layout.type == .f16
     for tile in 0..<layout.columnTiles {
       let base = layout.tileOffset(rowGroup: rowGroup, columnTile: tile)
@@ -87,6 +100,22 @@ struct TensorCheck {
     return nil
   }
 
+  /// The scales of a row group's rows; those of padding are zero.
+  private func rowScaleFlaw(rowGroup: Int) -> Flaw? {
+    for lane in 0..<16 {
+      let row = 16 * rowGroup + lane
+      let scale = single(rowGroup * layout.rowGroupStride + 4 * lane)
+      guard scale.isFinite else {
+        return Flaw(
+          expected: "a finite scale", found: "\(scale.isNaN ? "NaN" : "infinity") of row \(row)")
+      }
+      guard row < layout.rows || scale.bitPattern == 0 else {
+        return Flaw(expected: "scale 0 in rows that are padding", found: "\(scale) of row \(row)")
+      }
+    }
+    return nil
+  }
+
   /// Whether one of the 32 halves from `offset` on is infinite or NaN.
   private func hasNonfiniteHalf(_ offset: Int) -> Bool {
     let exponents =
@@ -98,9 +127,7 @@ struct TensorCheck {
   /// The numbers of an f32 tensor.
   private func valueFlaw() -> Flaw? {
     for index in 0..<(layout.byteCount / 4) {
-      let value = Float(
-        bitPattern: UInt32(
-          littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)))
+      let value = single(4 * index)
       guard value.isFinite else {
         return Flaw(
           expected: "finite values",
@@ -123,6 +150,22 @@ struct TensorCheck {
       let (block, inner) = (column / 32, column % 16)
       let pair = bytes[base + 64 + 256 * block + 64 * (inner / 4) + 4 * row + inner % 4]
       return (column % 32 < 16 ? pair & 15 : pair >> 4) == 8
+    case .q4n, .q5, .q6: return groupedCode(base, row, column) == 0
+    }
+  }
+
+  /// The code of an element of a tile of a grouped type.
+  private func groupedCode(_ base: Int, _ row: Int, _ column: Int) -> UInt8 {
+    let (block, half, j, i) = (column / 32, column % 32 / 16, column % 16 / 4, column % 4)
+    let lane = 4 * row + i
+    let pair = bytes[base + 64 + 256 * block + 64 * j + lane]
+    let low = half == 0 ? pair & 15 : pair >> 4
+    switch layout.type {
+    case .q5: return low | (bytes[base + 576 + 64 * block + lane] >> (2 * j + half) & 1) << 4
+    case .q6:
+      let plane = bytes[base + 576 + 128 * block + 64 * (j / 2) + lane]
+      return low | (plane >> (4 * (j % 2) + 2 * half) & 3) << 4
+    default: return low
     }
   }
 
@@ -154,6 +197,12 @@ struct TensorCheck {
       }
     }
     return nil
+  }
+
+  private func single(_ offset: Int) -> Float {
+    Float(
+      bitPattern: UInt32(
+        littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
   }
 
   private func half(_ offset: Int) -> UInt16 {

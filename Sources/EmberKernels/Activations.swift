@@ -29,6 +29,8 @@ public final class Activations: @unchecked Sendable {
   private let residualScales: UnsafeMutablePointer<Float>
   private let sums: UnsafeMutablePointer<Int32>
   private let residualSums: UnsafeMutablePointer<Int32>
+  private let halfSums: UnsafeMutablePointer<Int16>
+  private let residualHalfSums: UnsafeMutablePointer<Int16>
   private let residualBlocks: UnsafeMutablePointer<UInt32>
   private let residualCounts: UnsafeMutablePointer<Int>
 
@@ -49,6 +51,8 @@ public final class Activations: @unchecked Sendable {
     residualScales = .aligned(blocks)
     sums = .aligned(blocks)
     residualSums = .aligned(blocks)
+    halfSums = .aligned(2 * blocks)
+    residualHalfSums = .aligned(2 * blocks)
     residualBlocks = .aligned(tiles * paddedColumns / 32)
     residualCounts = .aligned(tiles)
     values.initialize(repeating: 0, count: capacity + Int(UInt16.max))
@@ -58,6 +62,8 @@ public final class Activations: @unchecked Sendable {
     residualScales.initialize(repeating: 0, count: blocks)
     sums.initialize(repeating: 0, count: blocks)
     residualSums.initialize(repeating: 0, count: blocks)
+    halfSums.initialize(repeating: 0, count: 2 * blocks)
+    residualHalfSums.initialize(repeating: 0, count: 2 * blocks)
     residualBlocks.initialize(repeating: 0, count: tiles * paddedColumns / 32)
     residualCounts.initialize(repeating: 0, count: tiles)
   }
@@ -70,6 +76,8 @@ public final class Activations: @unchecked Sendable {
     residualScales.deallocate()
     sums.deallocate()
     residualSums.deallocate()
+    halfSums.deallocate()
+    residualHalfSums.deallocate()
     residualBlocks.deallocate()
     residualCounts.deallocate()
   }
@@ -78,7 +86,7 @@ public final class Activations: @unchecked Sendable {
   public static func byteCount(tokens: Int, columns: Int) -> Int {
     let tiles = (tokens + tokensPerTile - 1) / tokensPerTile
     let blocks = padded(columns) / 32
-    return tokens * (padded(columns) * 6 + blocks * 16) + tiles * (blocks * 4 + 8)
+    return tokens * (padded(columns) * 6 + blocks * 24) + tiles * (blocks * 4 + 8)
       + Int(UInt16.max) * 4
   }
 
@@ -104,9 +112,11 @@ public final class Activations: @unchecked Sendable {
     let blocks = paddedColumns / 32
     let storage = ember_tile_storage(
       codes: codes + first * paddedColumns, scales: scales + first * blocks,
-      sums: sums + first * blocks, residual_codes: residualCodes + first * paddedColumns,
+      sums: sums + first * blocks, half_sums: halfSums + 2 * first * blocks,
+      residual_codes: residualCodes + first * paddedColumns,
       residual_scales: residualScales + first * blocks,
       residual_sums: residualSums + first * blocks,
+      residual_half_sums: residualHalfSums + 2 * first * blocks,
       residual_blocks: residualBlocks + tile * blocks)
     guard let quantize = kernels.table.quantize else { return }
     residualCounts[tile] = quantize(
@@ -120,9 +130,11 @@ public final class Activations: @unchecked Sendable {
     return ember_token_tile(
       tokens: range.count, columns: paddedColumns, values: values + first * paddedColumns,
       codes: codes + first * paddedColumns, scales: scales + first * blocks,
-      sums: sums + first * blocks, residual_codes: residualCodes + first * paddedColumns,
+      sums: sums + first * blocks, half_sums: halfSums + 2 * first * blocks,
+      residual_codes: residualCodes + first * paddedColumns,
       residual_scales: residualScales + first * blocks,
       residual_sums: residualSums + first * blocks,
+      residual_half_sums: residualHalfSums + 2 * first * blocks,
       residual_blocks: residualBlocks + tile * blocks,
       residual_block_count: residualCounts[tile])
   }

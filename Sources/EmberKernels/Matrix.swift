@@ -2,14 +2,25 @@ import CKernels
 
 /// How the weights of a matrix are stored; see `formats/model-file.md` for the layouts.
 public enum MatrixType: Sendable {
-  case f16, q8, q4
+  case f16, q8, q6, q5, q4n, q4
 
   /// Bytes of a tile of 16 rows × 64 columns.
   public var tileBytes: Int {
     switch self {
     case .f16: 2048
     case .q8: 1088
-    case .q4: 576
+    case .q6: 832
+    case .q5: 704
+    case .q4n, .q4: 576
+    }
+  }
+
+  /// Bytes before the tiles of a group of 16 rows: a float scale per row, where groups of 16 columns
+  /// have no more than a signed byte.
+  public var rowScaleBytes: Int {
+    switch self {
+    case .q6, .q5, .q4n: 64
+    case .f16, .q8, .q4: 0
     }
   }
 }
@@ -43,7 +54,9 @@ public struct Matrix: @unchecked Sendable {
   public var rowGroups: Int { (rows + 15) / 16 }
   /// Tiles of 64 columns.
   public var columnTiles: Int { (columns + 63) / 64 }
-  public var groupStride: Int { columnTiles * type.tileBytes + outlierSteps * 64 }
+  public var groupStride: Int {
+    type.rowScaleBytes + columnTiles * type.tileBytes + outlierSteps * 64
+  }
   /// Bytes that one product reads.
   public var byteCount: Int { rowGroups * groupStride }
 
@@ -71,6 +84,9 @@ public struct Matrix: @unchecked Sendable {
       switch type {
       case .f16: kernels.table.multiply_f16
       case .q8: kernels.table.multiply_q8
+      case .q6: kernels.table.multiply_q6
+      case .q5: kernels.table.multiply_q5
+      case .q4n: kernels.table.multiply_q4n
       case .q4: kernels.table.multiply_q4
       }
     guard let multiply else { return }
@@ -95,8 +111,9 @@ public struct Matrix: @unchecked Sendable {
   public func copyRow(_ row: Int, to output: UnsafeMutablePointer<Float>) {
     let group = data + row / 16 * groupStride
     let lane = row % 16
+    let tiles = group + type.rowScaleBytes
     for column in 0..<columns {
-      let tile = group + column / 64 * type.tileBytes
+      let tile = tiles + column / 64 * type.tileBytes
       let block = column % 64 / 32
       let inner = column % 32
       func byte(_ offset: Int) -> Int { Int(tile.load(fromByteOffset: offset, as: UInt8.self)) }
@@ -113,9 +130,16 @@ public struct Matrix: @unchecked Sendable {
         let both = byte(64 + 256 * block + 64 * (inner % 16 / 4) + 4 * lane + inner % 4)
         let code = inner < 16 ? both & 15 : both >> 4
         output[column] = half(32 * block + 2 * lane) * Float(code - 8)
+      case .q4n, .q5, .q6:
+        let reader = TwoLevelReader(type)
+        let codes = tile.assumingMemoryBound(to: UInt8.self)
+        // At most 127 · 32: exact, so that only the row's scale rounds.
+        let scale = reader.scale(codes, lane, column % 64)
+        let product = scale * reader.value(codes, lane, column % 64)
+        output[column] = group.load(fromByteOffset: 4 * lane, as: Float.self) * Float(product)
       }
     }
-    let steps = group + columnTiles * type.tileBytes
+    let steps = tiles + columnTiles * type.tileBytes
     for step in 0..<outlierSteps {
       let at = steps + 64 * step + 2 * lane
       let column = Int(at.load(as: UInt16.self))

@@ -91,6 +91,9 @@ private struct Binder: WeightSource {
       case .f16: .f16
       case .q8: .q8
       case .q4: .q4
+      case .q4n: .q4n
+      case .q5: .q5
+      case .q6: .q6
       case .f32: nil
       }
     guard let type, layout.rows == rows, layout.columns == columns,

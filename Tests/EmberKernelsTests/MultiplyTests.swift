@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Matrix products: every instruction set gives the scalar reference's bits")
 struct MultiplyTests {
-  static let types: [MatrixType] = [.f16, .q8, .q4]
+  static let types: [MatrixType] = [.f16, .q8, .q6, .q5, .q4n, .q4]
   static let accelerated = Kernels.available.dropFirst()
 
   /// Bits of [tokens][rows] outputs.

@@ -34,15 +34,24 @@ final class RandomMatrix {
     var random = SplitMix(state: seed)
     let tiles = (columns + 63) / 64
     let groups = (rows + 15) / 16
-    let stride = tiles * type.tileBytes + outlierSteps * 64
+    let stride = type.rowScaleBytes + tiles * type.tileBytes + outlierSteps * 64
     memory = .allocate(byteCount: groups * stride + 64, alignment: 64)
     let base = memory + misalignment
     func half(_ offset: Int, _ value: Float) {
       base.storeBytes(of: Half.bits(value), toByteOffset: offset, as: UInt16.self)
     }
     for group in 0..<groups {
+      for row in 0..<type.rowScaleBytes / 4 {
+        let scale: Float =
+          switch filling {
+          case .denormalScales: .leastNonzeroMagnitude * Float.random(in: -9...9, using: &random)
+          case .zeroScales: row % 2 == 0 ? 0 : -0
+          default: 1e-4 * random.normal()
+          }
+        base.storeBytes(of: scale, toByteOffset: group * stride + 4 * row, as: Float.self)
+      }
       for tile in 0..<tiles {
-        let start = group * stride + tile * type.tileBytes
+        let start = group * stride + type.rowScaleBytes + tile * type.tileBytes
         if type == .f16 {
           for i in 0..<1024 {
             let value: Float =
@@ -57,7 +66,18 @@ final class RandomMatrix {
           }
           continue
         }
-        for i in 0..<32 {
+        for i in 0..<type.rowScaleBytes {
+          let scale: Int8 =
+            switch filling {
+            // A file may hold −128, though writers do not.
+            case .allLowest: -128
+            case .allHighest: 127
+            case .zeroScales: 0
+            default: Int8.random(in: -127...127, using: &random)
+            }
+          base.storeBytes(of: scale, toByteOffset: start + i, as: Int8.self)
+        }
+        for i in 0..<(type.rowScaleBytes == 0 ? 32 : 0) {
           let scale: Float =
             switch filling {
             case .denormalScales: 6e-8 * Float.random(in: 0...9, using: &random)
@@ -77,7 +97,8 @@ final class RandomMatrix {
         }
       }
       for step in 0..<outlierSteps {
-        let start = group * stride + tiles * type.tileBytes + 64 * step
+        let start =
+          group * stride + type.rowScaleBytes + tiles * type.tileBytes + 64 * step
         for lane in 0..<16 {
           let column = UInt16(Int.random(in: 0..<columns, using: &random))
           base.storeBytes(of: column, toByteOffset: start + 2 * lane, as: UInt16.self)

@@ -15,7 +15,8 @@
 #include "ember_system.h"
 
 // A weight matrix [rows, columns] in the model file's layout: groups of 16 rows, each group its
-// tiles of 64 columns from left to right, then its outlier steps of 64 bytes (formats/model-file.md).
+// tiles of 64 columns from left to right, then its outlier steps of 64 bytes; of q4n, q5 and q6, 16
+// float row scales before all (formats/model-file.md).
 typedef struct {
   const uint8_t *data;
   size_t rows;
@@ -23,6 +24,10 @@ typedef struct {
   size_t group_stride;   // bytes from one group of 16 rows to the next
   size_t outlier_steps;  // 64-byte steps behind the tiles of each group
 } ember_matrix;
+
+// What the codes of q4n mean, ascending: the value of a code is its entry − 32. Entries are 0 ... 64.
+#define EMBER_Q4N_GRID 0, 5, 11, 16, 20, 24, 27, 30, 33, 35, 38, 41, 45, 49, 54, 60
+extern const uint8_t ember_q4n_grid[16];
 
 // Up to 16 input vectors of a matrix product ("a tile of tokens"), as floats and as int8 codes in
 // blocks of 32 columns. x ≈ scale · code; a block whose few large values would drown the others
@@ -34,9 +39,11 @@ typedef struct {
   const int8_t *codes;                // [columns / 32][tokens][32]
   const float *scales;                // [columns / 32][tokens]
   const int32_t *sums;                // [columns / 32][tokens], sum of a block's codes
+  const int16_t *half_sums;           // [columns / 32][tokens][2], those of its halves
   const int8_t *residual_codes;       // as codes; set only in the blocks listed below
   const float *residual_scales;       // as scales; 0 where a token needs no second set
   const int32_t *residual_sums;       // as sums
+  const int16_t *residual_half_sums;  // as half_sums
   const uint32_t *residual_blocks;    // ascending
   size_t residual_block_count;
 } ember_token_tile;
@@ -55,9 +62,11 @@ typedef struct {
   int8_t *codes;
   float *scales;
   int32_t *sums;
+  int16_t *half_sums;
   int8_t *residual_codes;
   float *residual_scales;
   int32_t *residual_sums;
+  int16_t *residual_half_sums;
   uint32_t *residual_blocks;
 } ember_tile_storage;
 
@@ -144,6 +153,12 @@ typedef struct {
   // then residual blocks likewise; then outlier steps, acc = fma(value, x[column], acc).
   void (*multiply_q4)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
   void (*multiply_q8)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
+  // Per row: blocks of 32 columns in ascending order, each acc = fma(float(dot), token scale, acc),
+  // where dot = Σ over the block's halves of int8 scale · Σ value · code, an integer below 2^24;
+  // then residual blocks likewise; then acc = acc · row scale; then outlier steps as above.
+  void (*multiply_q4n)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
+  void (*multiply_q5)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
+  void (*multiply_q6)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
   // Columns in ascending order, each acc = fma(weight, x[column], acc).
   void (*multiply_f16)(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first, size_t count);
 

@@ -31,7 +31,7 @@ enum KernelWorks {
   /// and outlives them.
   static func all(over memory: UnsafeRawBufferPointer) -> [any KernelWork] {
     var works: [any KernelWork] = []
-    for type in [MatrixType.q4, .q8, .f16] {
+    for type in [MatrixType.q4, .q4n, .q5, .q6, .q8, .f16] {
       works.append(
         MatrixWork(type, (4096, 4096), tokens: 1, perRun: 4, fromCache: false, memory))
       works.append(MatrixWork(type, (1024, 2048), tokens: 1, perRun: 1, fromCache: true, memory))
@@ -81,8 +81,9 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
       : "mat-mul \(type) \(rows)×\(columns), \(tokens) tokens"
     place = fromCache ? .cache : .memory
     arithmetic = type == .f16 ? .f32 : .int8
-    // Tiles of 16 × 64 weights, without outliers: a multiple of 64 bytes, so all are aligned.
-    let matrixBytes = rows / 16 * (columns / 64) * type.tileBytes
+    // Row scales and tiles of 16 × 64 weights, without outliers: a multiple of 64 bytes, so all are
+    // aligned.
+    let matrixBytes = rows / 16 * (type.rowScaleBytes + columns / 64 * type.tileBytes)
     bytes = matrixBytes * perRun
     operations = 2 * rows * columns * tokens * perRun
     let count = fromCache ? 1 : memory.count / matrixBytes

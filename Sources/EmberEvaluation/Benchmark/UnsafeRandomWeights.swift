@@ -6,8 +6,8 @@ import EmberKernels
 enum RandomWeights {
   /// Fills with bytes that are valid as every block type.
   ///
-  /// Read as halves, all are between 2⁻⁸ and 2⁻⁵ in size: neither a scale nor a weight is
-  /// subnormal, and no product overflows.
+  /// Read as halves, all are between 2⁻⁸ and 2⁻⁵ in size, read as floats between 2⁻⁷¹ and 2⁻⁴⁷:
+  /// neither a scale nor a weight is subnormal, and no product overflows.
   ///
   /// - Parameter bytes: 8-byte aligned; bytes behind the last whole 8 stay as they are.
   static func fill(_ bytes: UnsafeMutableRawBufferPointer) {

@@ -78,6 +78,15 @@ struct OutlierWalk {
       // A scale in fp16 per row and block of 32 columns; codes from −8 to 7, from −127 to 127.
       let scale = Half.value(half(bytes, tile + 32 * (column % 64 / 32) + 2 * lane))
       return scale.magnitude * (layout.type == .q4 ? 8 : 127)
+    case .q4n, .q5, .q6:
+      // A scale of 8 bits per row and group of 16 columns, times the row's in f32.
+      let start = rowGroup * layout.rowGroupStride + 4 * lane
+      let row = Float(
+        bitPattern: UInt32(
+          littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+      let place = tile + 32 * (column % 64 / 32) + 2 * lane + column % 32 / 16
+      let scale = row * Float(Int8(bitPattern: bytes[place]))
+      return scale.magnitude * (layout.type == .q5 ? 16 : 32)
     case .f16, .f32:
       return 0  // have no outliers: the directory's check excludes steps
     }

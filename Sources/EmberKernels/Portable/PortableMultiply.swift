@@ -72,12 +72,7 @@ enum PortableMultiply {
           add(block, x.residual_codes, x.residual_scales, x.residual_sums)
         }
         let steps = base + m.column_tiles * tileBytes
-        for step in 0..<m.outlier_steps {
-          let columns = (steps + 64 * step).loadUnaligned(as: SIMD16<UInt16>.self)
-          var inputs = SIMD16<Float>()
-          for lane in 0..<16 { inputs[lane] = values[token * x.columns + Int(columns[lane])] }
-          sum = fma(halves(steps + 64 * step + 32), inputs, sum)
-        }
+        sum = addOutliers(steps, m.outlier_steps, values + token * x.columns, to: sum)
         store(sum, m, y, group: group, token: token)
       }
     }
@@ -100,7 +95,20 @@ enum PortableMultiply {
     }
   }
 
-  private static func fma(
+  static func addOutliers(
+    _ steps: UnsafeRawPointer, _ count: Int, _ values: UnsafePointer<Float>, to sum: SIMD16<Float>
+  ) -> SIMD16<Float> {
+    var sum = sum
+    for step in 0..<count {
+      let columns = (steps + 64 * step).loadUnaligned(as: SIMD16<UInt16>.self)
+      var inputs = SIMD16<Float>()
+      for lane in 0..<16 { inputs[lane] = values[Int(columns[lane])] }
+      sum = fma(halves(steps + 64 * step + 32), inputs, sum)
+    }
+    return sum
+  }
+
+  static func fma(
     _ a: SIMD16<Float>, _ b: SIMD16<Float>, _ c: SIMD16<Float>
   ) -> SIMD16<Float> {
     c.addingProduct(a, b)
@@ -113,7 +121,7 @@ enum PortableMultiply {
     return values
   }
 
-  private static func store(
+  static func store(
     _ sum: SIMD16<Float>, _ m: ember_matrix, _ y: ember_output, group: Int, token: Int
   ) {
     for lane in 0..<min(16, m.rows - 16 * group) {

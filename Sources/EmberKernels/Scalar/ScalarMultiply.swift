@@ -41,16 +41,25 @@ enum ScalarMultiply {
             sum = addBlock(reader, base, row, block, x, token, residual: true, to: sum)
           }
           let steps = UnsafeRawPointer(base) + m.column_tiles * reader.tileBytes
-          for step in 0..<m.outlier_steps {
-            let at = steps + 64 * step + 2 * row
-            let column = Int(at.load(as: UInt16.self))
-            let value = Half.value((at + 32).load(as: UInt16.self))
-            sum = ScalarMath.fma(value, x.values[token * x.columns + column], sum)
-          }
+          sum = addOutliers(steps, m.outlier_steps, row, x, token, to: sum)
           store(sum, y, row: 16 * group + row, token: token)
         }
       }
     }
+  }
+
+  static func addOutliers(
+    _ steps: UnsafeRawPointer, _ count: Int, _ row: Int, _ x: ember_token_tile, _ token: Int,
+    to sum: Float
+  ) -> Float {
+    var sum = sum
+    for step in 0..<count {
+      let at = steps + 64 * step + 2 * row
+      let column = Int(at.load(as: UInt16.self))
+      let value = Half.value((at + 32).load(as: UInt16.self))
+      sum = ScalarMath.fma(value, x.values[token * x.columns + column], sum)
+    }
+    return sum
   }
 
   private static func addBlock(

@@ -16,6 +16,7 @@ enum ScalarQuantize {
         store(first.codes, storage.codes + 32 * at)
         storage.scales[at] = first.scale
         storage.sums[at] = first.sum
+        store(first.halfSums, storage.half_sums + 2 * at)
         storage.residual_scales[at] = 0
         if first.small < 16 { continue }
         for i in 0..<32 { x[i] = ScalarMath.fma(-first.scale, Float(first.codes[i]), x[i]) }
@@ -23,6 +24,7 @@ enum ScalarQuantize {
         store(second.codes, storage.residual_codes + 32 * at)
         storage.residual_scales[at] = second.scale
         storage.residual_sums[at] = second.sum
+        store(second.halfSums, storage.residual_half_sums + 2 * at)
         if second.scale != 0 { any = true }
       }
       if any {
@@ -46,20 +48,30 @@ enum ScalarQuantize {
     }
   }
 
-  private static func encode(
-    _ x: [Float]
-  ) -> (codes: [Int8], scale: Float, sum: Int32, small: Int) {
-    let zeros = [Int8](repeating: 0, count: 32)
-    guard x.allSatisfy(\.isFinite) else { return (zeros, .nan, 0, 0) }
-    let largest = x.reduce(0) { max($0, abs($1)) }
-    guard largest > 1e-30 else { return (zeros, 0, 0, 0) }
-    let inverse = 127 / largest
-    let codes = x.map { Int8(($0 * inverse).rounded(.toNearestOrEven)) }
-    let sum = codes.reduce(Int32(0)) { $0 + Int32($1) }
-    return (codes, largest / 127, sum, codes.filter { abs(Int($0)) <= 4 }.count)
+  /// The codes of a block of 32 values.
+  private struct Block {
+    var codes = [Int8](repeating: 0, count: 32)
+    var scale: Float
+    /// How many codes lie in −4 ... 4; 0 where there is nothing to refine.
+    var small = 0
+
+    var halfSums: [Int16] {
+      [codes[..<16], codes[16...]].map { $0.reduce(0) { $0 + Int16($1) } }
+    }
+    var sum: Int32 { halfSums.reduce(0) { $0 + Int32($1) } }
   }
 
-  private static func store(_ codes: [Int8], _ target: UnsafeMutablePointer<Int8>) {
-    for i in 0..<32 { target[i] = codes[i] }
+  private static func encode(_ x: [Float]) -> Block {
+    guard x.allSatisfy(\.isFinite) else { return Block(scale: .nan) }
+    let largest = x.reduce(0) { max($0, abs($1)) }
+    guard largest > 1e-30 else { return Block(scale: 0) }
+    let inverse = 127 / largest
+    let codes = x.map { Int8(($0 * inverse).rounded(.toNearestOrEven)) }
+    return Block(
+      codes: codes, scale: largest / 127, small: codes.filter { abs(Int($0)) <= 4 }.count)
+  }
+
+  private static func store<Code>(_ codes: [Code], _ target: UnsafeMutablePointer<Code>) {
+    for i in codes.indices { target[i] = codes[i] }
   }
 }

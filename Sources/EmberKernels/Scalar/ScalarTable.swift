@@ -39,6 +39,18 @@ let scalarTable = ember_kernels(
     guard let x = x?.pointee else { return }
     ScalarMultiply.multiplyBlocks(ScalarMultiply.q8, m, x, y, groups: first..<first + count)
   },
+  multiply_q4n: { m, x, y, first, count in
+    guard let x = x?.pointee else { return }
+    ScalarMultiply.multiplyTwoLevel(.q4n, m, x, y, groups: first..<first + count)
+  },
+  multiply_q5: { m, x, y, first, count in
+    guard let x = x?.pointee else { return }
+    ScalarMultiply.multiplyTwoLevel(.q5, m, x, y, groups: first..<first + count)
+  },
+  multiply_q6: { m, x, y, first, count in
+    guard let x = x?.pointee else { return }
+    ScalarMultiply.multiplyTwoLevel(.q6, m, x, y, groups: first..<first + count)
+  },
   multiply_f16: { m, x, y, first, count in
     guard let x = x?.pointee else { return }
     ScalarMultiply.multiplyHalves(m, x, y, groups: first..<first + count)

@@ -40,10 +40,47 @@ public struct Calibrator: Sendable {
     progress: (CalibrationProgress) -> Void = { _ in },
     sink: (CalibrationSite, SecondMoments) throws -> Void
   ) throws -> CalibrationSummary {
-    let start = ContinuousClock.now
     let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     let windows = try windows(of: text, tokenizer, source.architecture)
+    let seconds = try run(
+      source, windows, isCancelled: isCancelled, progress: progress, sink: sink)
+    return CalibrationSummary(
+      text: CalibrationText(
+        sha256: SHA256.hexadecimal(of: text), tokenCount: windows.tokenCount,
+        windowLength: windows.length, addsBeginOfSequence: windows.prefix != nil),
+      windowCount: windows.count, seconds: seconds, warnings: source.warnings + warnings)
+  }
+
+  /// Collects over tokens drawn at random, the same in every run: no text is needed, and how large
+  /// the inputs of each column are depends more on the model than on what it reads.
+  ///
+  /// - Throws: as `run(text:)`.
+  public func run(
+    randomTokens count: Int, isCancelled: () -> Bool = { false },
+    progress: (CalibrationProgress) -> Void = { _ in },
+    sink: (CalibrationSite, SecondMoments) throws -> Void
+  ) throws {
+    let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    let rows = UInt64(source.architecture.vocabularySize)
+    // A linear congruential generator (Knuth's MMIX constants), of which the upper bits are good.
+    var state: UInt64 = 1
+    let ids = (0..<count).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int32((state >> 33) % rows)
+    }
+    let windows = CalibrationWindows(
+      ids: ids, length: min(source.architecture.contextLength, 512), prefix: nil, limit: count)
+    _ = try run(source, windows, isCancelled: isCancelled, progress: progress, sink: sink)
+  }
+
+  /// Returns the seconds it took.
+  private func run(
+    _ source: Checkpoint, _ windows: CalibrationWindows, isCancelled: () -> Bool,
+    progress: (CalibrationProgress) -> Void,
+    sink: (CalibrationSite, SecondMoments) throws -> Void
+  ) throws -> Double {
+    let start = ContinuousClock.now
     try refuseTooLarge(source.architecture)
     let run = try CalibrationRun(
       source, path: checkpoint, windows: windows, options: options)
@@ -52,12 +89,7 @@ public struct Calibrator: Sendable {
       try run.layer(layer, isCancelled: isCancelled, progress: progress, sink: sink)
     }
     try run.head(isCancelled: isCancelled, progress: progress, sink: sink)
-    return CalibrationSummary(
-      text: CalibrationText(
-        sha256: SHA256.hexadecimal(of: text), tokenCount: windows.tokenCount,
-        windowLength: windows.length, addsBeginOfSequence: windows.prefix != nil),
-      windowCount: windows.count, seconds: (ContinuousClock.now - start) / .seconds(1),
-      warnings: source.warnings + warnings)
+    return (ContinuousClock.now - start) / .seconds(1)
   }
 
   /// Collects into a statistics file, which appears at its place only when it is complete.

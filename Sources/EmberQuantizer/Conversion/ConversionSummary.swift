@@ -31,9 +31,11 @@ public struct ConversionSummary: Sendable {
 
 /// How far a conversion is.
 public struct ConversionProgress: Sendable {
-  /// Weights done, of how many; a weight that is looked at twice counts twice.
+  /// Weights done, of how many; a weight that is looked at twice counts twice. While calibrating:
+  /// tokens through a layer.
   public var done: Int
   public var total: Int
-  /// The tensor being converted.
+  /// The tensor being converted; while calibrating, the layer.
   public var tensor: String
+  public var isCalibrating = false
 }

@@ -53,8 +53,9 @@ public struct Converter: Sendable {
     try refuseOverwritingInput(source)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)
-    var writer = try ModelFileWriter(creating: output)
+    let statistics = try statistics(of: source, isCancelled: isCancelled, progress: progress)
     let total = source.tensors.reduce(0) { $0 + $1.rows * $1.columns * passes(over: $1) }
+    var writer = try ModelFileWriter(creating: output)
     var state = ConversionProgress(done: 0, total: total, tensor: "")
     var extent: Substring?
     var importance = InputImportance(architecture: source.architecture)
@@ -70,10 +71,15 @@ public struct Converter: Sendable {
         progress(state)
         if isCancelled() { throw QuantizerError.cancelled }
       }
+      let type = options.type(of: tensor)
+      let threads = options.threads ?? ThreadCount.recommended
       let converter = MatrixConverter(
-        tensor: tensor, type: options.type(of: tensor),
-        importance: importance.columns(of: tensor.name),
-        threads: options.threads ?? ThreadCount.recommended)
+        tensor: tensor, type: type,
+        importance: try statistics?.importance(ofTensor: tensor.name)
+          ?? importance.columns(of: tensor.name),
+        feedback: options.recipe == .best && type.isGrouped
+          ? try statistics?.feedback(ofTensor: tensor.name, threads: threads) : nil,
+        threads: threads)
       let steps = try outlierSteps(converter, advance: advance)
       let layout = try TensorLayout(
         type: converter.type, rows: tensor.rows, columns: tensor.columns, outlierSteps: steps)
@@ -186,12 +192,26 @@ extension QuantizationOptions {
   /// - Throws: `QuantizerError.invalidOption`
   func validate() throws(QuantizerError) {
     func check(_ name: String, _ bits: Int) throws(QuantizerError) {
-      if ![4, 8, 16].contains(bits) {
-        throw .invalidOption(name: name, expected: "4, 8 or 16", found: "\(bits)")
+      if ![4, 5, 6, 8, 16].contains(bits) {
+        throw .invalidOption(name: name, expected: "4, 5, 6, 8 or 16", found: "\(bits)")
       }
     }
     try check("--bits", bits)
     try check("--table-bits", resolvedTableBits)
+    if recipe == .best, calibration == .automatic {
+      throw .invalidOption(
+        name: "--recipe", expected: "best with --calibrate or --statistics",
+        found: "best without a text")
+    }
+    if statisticsOutput != nil, calibration == .automatic {
+      throw .invalidOption(
+        name: "--save-statistics", expected: "--calibrate or --statistics beside it",
+        found: "neither")
+    }
+    for rule in tensorTypes where rule.type == .f32 {
+      throw .invalidOption(
+        name: "--tensor-type", expected: "q4n, q4, q5, q6, q8 or f16", found: rule.type.name)
+    }
     if case .percent(let share) = outliers, share > 0, !keepsOutliers {
       throw .invalidOption(
         name: "--outliers", expected: "auto or 0 at 16 bits, where all weights are fp16 anyway",
@@ -200,17 +220,6 @@ extension QuantizationOptions {
     if case .percent(let share) = outliers, !(share >= 0 && share <= 10) {
       throw .invalidOption(
         name: "--outliers", expected: "auto or a percentage from 0 to 10", found: "\(share)")
-    }
-  }
-
-  func type(of tensor: CheckpointTensor) -> BlockType {
-    let name = tensor.name
-    if name.hasSuffix(".bias") || name.hasSuffix("norm.weight") { return .f32 }
-    let isTable = [TensorName.embedding, TensorName.position, TensorName.head].contains(name)
-    switch isTable ? resolvedTableBits : bits {
-    case 4: return .q4
-    case 8: return .q8
-    default: return .f16
     }
   }
 }

@@ -8,6 +8,8 @@ struct MatrixConverter {
   let type: BlockType
   /// How much an error in each input column matters; nil where all are alike.
   let importance: [Float]?
+  /// Grouped types: what the weights rounded later make up for, if they are to.
+  let feedback: ErrorFeedback?
   let threads: Int
 
   /// What encoding a tensor cost.
@@ -31,8 +33,7 @@ struct MatrixConverter {
   }
 
   private var encoder: RowEncoder {
-    RowEncoder(
-      search: type == .q4 ? .q4 : .q8, columns: tensor.columns, importance: importance)
+    RowEncoder(type: type, columns: tensor.columns, importance: importance)
   }
 
   /// Steps of outliers per row that gain more than their bytes would elsewhere.
@@ -90,21 +91,31 @@ struct MatrixConverter {
       let parts = concurrently(groups) { range -> Loss in
         var loss = Loss()
         let encoder = self.encoder
+        let together = feedback.flatMap {
+          FeedbackRows(
+            type: type, columns: tensor.columns, importance: importance, feedback: $0)
+        }
         for group in range {
           let writer = RowGroupWriter(layout: layout, bytes: bytes + group * layout.rowGroupStride)
           writer.clear()
+          let first = values + 16 * group * tensor.columns
+          together?.encode(first, count: min(16, rows.count - 16 * group), steps: layout.outlierSteps)
           for lane in 0..<min(16, rows.count - 16 * group) {
             let row = 16 * group + lane
             let weights = values + row * tensor.columns
             if layout.type == .f16 {
               writer.write(halves: weights, lane: lane)
+            } else if let together {
+              writer.write(together.rows[lane], lane: lane)
+              loss.outlierCount += together.rows[lane].outliers.count
             } else {
               encoder.load(weights)
               while encoder.outliers.count < layout.outlierSteps, encoder.takeOutlier() != nil {}
+              encoder.finish()
               writer.write(encoder, lane: lane)
               loss.outlierCount += encoder.outliers.count
             }
-            measure(weights, encoder, into: &loss)
+            measure(weights, together?.rows[lane] ?? encoder, into: &loss)
           }
         }
         return loss
@@ -132,16 +143,14 @@ struct MatrixConverter {
       }
     }
     if type != .f16 {
-      for block in 0..<encoder.blockCount {
-        let scale = encoder.scale(block)
-        for i in 32 * block..<32 * block + 32 {
-          let lost = encoder.weights[i] - Float(encoder.codes[i]) * scale
-          error += lost * lost
-        }
+      for column in 0..<tensor.columns {
+        let lost = weights[column] - encoder.blockValue(column)
+        error += lost * lost
       }
       for outlier in encoder.outliers {
-        let lost = outlier.value - Half.value(Half.bits(outlier.value))
-        error += lost * lost
+        let lost = weights[outlier.column] - encoder.blockValue(outlier.column)
+        let left = lost - Half.value(encoder.stored(outlier))
+        error += left * left - lost * lost
       }
     }
     loss.rowSquares.append(output)
@@ -175,7 +184,9 @@ struct MatrixConverter {
       switch type {
       case .q4: 7 * 65_504
       case .q8: 127 * 65_504
-      case .f16, .f32: 65_504
+      case .f16: 65_504
+      // The sums over a row, Σ error², stay finite.
+      case .f32, .q4n, .q5, .q6: 1e15
       }
     for index in 0..<rows.count * tensor.columns where abs(values[index]) > limit {
       throw .weightTooLarge(

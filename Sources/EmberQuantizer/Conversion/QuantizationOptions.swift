@@ -2,13 +2,19 @@ public import SystemPackage
 
 /// What a conversion is asked for.
 public struct QuantizationOptions: Sendable {
-  /// 4 or 8 for blocks of integers, 16 for halves.
+  /// 4, 5, 6 or 8 for blocks of integers, 16 for halves.
   public var bits: Int
-  /// The same for the embedding table, learned positions and the output head; by default 8 where
-  /// `bits` is 4, else `bits`. These tables are read by rows or decide the last step, and lose
-  /// more from coarse weights than their share of the file.
+  /// The same for the embedding table and the output head; by default 6 where `bits` is 4 or 5,
+  /// else `bits`. These tables are read by rows or decide the last step, and lose more from coarse
+  /// weights than their share of the file. Learned positions have 8 bits or more.
   public var tableBits: Int?
   public var outliers: OutlierBudget
+  public var recipe: Recipe
+  public var calibration: CalibrationSource
+  /// Where to keep the statistics of the calibration, for the next conversion.
+  public var statisticsOutput: FilePath?
+  /// Types of single tensors; where several rules fit, the last.
+  public var tensorTypes: [TensorTypeRule]
   /// The tokenizer's file, where it is not beside the checkpoint.
   public var tokenizer: FilePath?
   /// Workers; by default the physical cores.
@@ -16,11 +22,17 @@ public struct QuantizationOptions: Sendable {
 
   public init(
     bits: Int, tableBits: Int? = nil, outliers: OutlierBudget = .automatic,
+    recipe: Recipe = .balanced, calibration: CalibrationSource = .automatic,
+    statisticsOutput: FilePath? = nil, tensorTypes: [TensorTypeRule] = [],
     tokenizer: FilePath? = nil, threads: Int? = nil
   ) {
     self.bits = bits
     self.tableBits = tableBits
     self.outliers = outliers
+    self.recipe = recipe
+    self.calibration = calibration
+    self.statisticsOutput = statisticsOutput
+    self.tensorTypes = tensorTypes
     self.tokenizer = tokenizer
     self.threads = threads
   }
@@ -28,7 +40,7 @@ public struct QuantizationOptions: Sendable {
   /// Whether any matrix is in blocks, beside which weights can stay in fp16.
   var keepsOutliers: Bool { bits != 16 || resolvedTableBits != 16 }
 
-  var resolvedTableBits: Int { tableBits ?? (bits == 4 ? 8 : bits) }
+  var resolvedTableBits: Int { tableBits ?? (bits == 4 || bits == 5 ? 6 : bits) }
 }
 
 /// How many weights stay in fp16 beside their blocks.

@@ -1,3 +1,4 @@
+import EmberFormat
 import EmberKernels
 
 /// One row's blocks, and the weights taken out of them to stay in fp16.
@@ -6,26 +7,34 @@ import EmberKernels
 /// has to reach so far. So the gain of a candidate is the fall of its block's error when it is
 /// taken out and the scale searched again, and candidates are taken greedily, the best block first.
 final class RowEncoder {
+  let type: BlockType
   let columns: Int
+  /// Weights under one scale.
+  let width: Int
   let blockCount: Int
-  /// The row without its outliers, [blockCount][32]; zeros behind the last column.
+  /// The row without its outliers, [blockCount][width]; zeros behind the last column.
   let weights: UnsafeMutablePointer<Float>
-  /// [blockCount][32]
+  /// [blockCount][width]
   let codes: UnsafeMutablePointer<Int8>
-  /// Halves, [blockCount]
-  let scales: UnsafeMutablePointer<UInt16>
+  /// [blockCount], as the file will hold them after `finish`.
+  let scales: UnsafeMutablePointer<Float>
+  /// Grouped types: the scale that the groups' are multiples of, and the multiples.
+  private(set) var rowScale: Float = 0
+  let multiples: UnsafeMutablePointer<Int8>
   /// Columns taken out, in the order of their gain, and their values.
   private(set) var outliers: [(column: Int, value: Float)] = []
 
-  private let search: ScaleSearch
-  /// How much an error in each column matters, [blockCount][32].
+  private let encoding: any BlockEncoding
+  /// How much an error in each column matters, [blockCount][width]; 0 where an outlier makes up
+  /// for it.
   private let importance: UnsafeMutablePointer<Float>
-  /// Whether columns differ in importance.
-  private let differs: Bool
+  private let given: [Float]?
   /// Σ importance · error², [blockCount]
   private let errors: UnsafeMutablePointer<Float>
   /// The best next outlier of each block, once any was asked for.
   private var candidates: [Candidate] = []
+  private let spare: UnsafeMutablePointer<Float>
+  private let spareCodes: UnsafeMutablePointer<Int8>
 
   private struct Candidate {
     /// The weight's place in its block.
@@ -34,21 +43,28 @@ final class RowEncoder {
     var gain: Float = 0
   }
 
-  init(search: ScaleSearch, columns: Int, importance given: [Float]?) {
-    self.search = search
+  /// - Parameter importance: of each column; nil where all are alike.
+  init(type: BlockType, columns: Int, importance given: [Float]?) {
+    self.type = type
     self.columns = columns
-    differs = given != nil
-    blockCount = (columns + 31) / 32
-    weights = .allocate(capacity: 32 * blockCount)
-    codes = .allocate(capacity: 32 * blockCount)
-    scales = .allocate(capacity: blockCount)
-    importance = .allocate(capacity: 32 * blockCount)
-    errors = .allocate(capacity: blockCount)
-    weights.initialize(repeating: 0, count: 32 * blockCount)
-    codes.initialize(repeating: 0, count: 32 * blockCount)
-    scales.initialize(repeating: 0, count: blockCount)
-    importance.initialize(repeating: 0, count: 32 * blockCount)
-    errors.initialize(repeating: 0, count: blockCount)
+    self.given = given
+    encoding = GroupLevels.of(type) ?? (type == .q4 ? HalfScaleBlocks.q4 : .q8)
+    width = encoding.width
+    blockCount = (columns + width - 1) / width
+    let padded = width * blockCount
+    func zeros<T: Numeric>(_ count: Int) -> UnsafeMutablePointer<T> {
+      let pointer = UnsafeMutablePointer<T>.allocate(capacity: count)
+      pointer.initialize(repeating: 0, count: count)
+      return pointer
+    }
+    weights = zeros(padded)
+    codes = zeros(padded)
+    scales = zeros(blockCount)
+    multiples = zeros(blockCount)
+    importance = zeros(padded)
+    errors = zeros(blockCount)
+    spare = zeros(2 * blockCount + 2 * width)
+    spareCodes = zeros(padded)
     for column in 0..<columns { importance[column] = given?[column] ?? 1 }
   }
 
@@ -56,8 +72,11 @@ final class RowEncoder {
     weights.deallocate()
     codes.deallocate()
     scales.deallocate()
+    multiples.deallocate()
     importance.deallocate()
     errors.deallocate()
+    spare.deallocate()
+    spareCodes.deallocate()
   }
 
   /// Σ importance · error² over the row.
@@ -67,17 +86,23 @@ final class RowEncoder {
     return sum
   }
 
-  /// The scale of a block as the file holds it.
-  func scale(_ block: Int) -> Float { Half.value(scales[block]) }
+  /// What the block of a column holds for it; an outlier is added to that.
+  func blockValue(_ column: Int) -> Float {
+    encoding.level(codes[column]) * scales[column / width]
+  }
+
+  /// The half that makes the block's value up to an outlier's.
+  func stored(_ outlier: (column: Int, value: Float)) -> UInt16 {
+    Half.bits(outlier.value - blockValue(outlier.column))
+  }
 
   /// Encodes a row without outliers.
   func load(_ row: UnsafePointer<Float>) {
+    for outlier in outliers { importance[outlier.column] = given?[outlier.column] ?? 1 }
     outliers.removeAll(keepingCapacity: true)
     candidates.removeAll(keepingCapacity: true)
     weights.update(from: row, count: columns)
-    search.encode(
-      weights, importance: importance, count: blockCount, codes: codes, scales: scales,
-      errors: errors)
+    encode(0..<blockCount)
   }
 
   /// Takes out the weight whose absence gains most; returns its gain, or nil where none gains
@@ -89,19 +114,64 @@ final class RowEncoder {
     guard let block = candidates.indices.max(by: { candidates[$0].gain < candidates[$1].gain }),
       candidates[block].gain > least
     else { return nil }
-    let column = 32 * block + candidates[block].index
+    let column = width * block + candidates[block].index
     outliers.append((column, weights[column]))
     weights[column] = 0
-    encode(block)
+    importance[column] = 0
+    encode(block..<block + 1)
     let gain = candidates[block].gain
     candidates[block] = bestCandidate(in: block, least)
     return gain
   }
 
-  private func encode(_ block: Int) {
-    search.encode(
-      weights + 32 * block, importance: importance + 32 * block, count: 1,
-      codes: codes + 32 * block, scales: scales + block, errors: errors + block)
+  /// Makes the scales what the file can hold, once all outliers are taken: in grouped types
+  /// multiples of one scale for the row, of which the neighbours are tried too.
+  func finish() {
+    guard let levels = encoding as? GroupLevels else { return }
+    var largest: Float = 0
+    for block in 0..<blockCount { largest = max(largest, abs(scales[block])) }
+    // Below that, the inverse would not be finite; such a row is as good as zero.
+    rowScale = largest < 1e-28 ? 0 : largest / 127
+    let (exact, tried) = (spare, spare + blockCount)
+    exact.update(from: scales, count: blockCount)
+    let triedErrors = errors
+    for (attempt, offset) in [Float(0), -1, 1].enumerated() {
+      for block in 0..<blockCount {
+        let nearest = rowScale == 0 ? 0 : (exact[block] / rowScale).rounded() + offset
+        tried[block] = rowScale * min(max(nearest, -127), 127)
+      }
+      if attempt == 0 {
+        scales.update(from: tried, count: blockCount)
+        levels.round(
+          weights, importance: importance, count: blockCount, scales: tried, codes: codes,
+          errors: triedErrors)
+        continue
+      }
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: blockCount) { found in
+        guard let found = found.baseAddress else { return }
+        levels.round(
+          weights, importance: importance, count: blockCount, scales: tried, codes: spareCodes,
+          errors: found)
+        for block in 0..<blockCount where found[block] < errors[block] {
+          errors[block] = found[block]
+          scales[block] = tried[block]
+          (codes + width * block).update(from: spareCodes + width * block, count: width)
+        }
+      }
+    }
+    for block in 0..<blockCount {
+      multiples[block] = rowScale == 0 ? 0 : Int8((scales[block] / rowScale).rounded())
+    }
+  }
+
+  /// Replaces the value of an outlier, where error feedback has changed the weight.
+  func replace(outlier index: Int, by value: Float) { outliers[index].value = value }
+
+  private func encode(_ blocks: Range<Int>) {
+    let (first, start) = (blocks.lowerBound, width * blocks.lowerBound)
+    encoding.encode(
+      weights + start, importance: importance + start, count: blocks.count, codes: codes + start,
+      scales: scales + first, errors: errors + first)
   }
 
   /// The outlier that would help a block most: its largest weight, or, where columns differ in
@@ -109,9 +179,9 @@ final class RowEncoder {
   /// looked at: without its largest weight a block's error falls about with the square of the
   /// next one's size.
   private func bestCandidate(in block: Int, _ least: Float) -> Candidate {
-    let values = weights + 32 * block
+    let values = weights + width * block
     var (largest, size, next): (Int, Float, Float) = (0, 0, 0)
-    for i in 0..<32 {
+    for i in 0..<width {
       let magnitude = abs(values[i])
       if magnitude > size {
         (largest, size, next) = (i, magnitude, size)
@@ -119,9 +189,9 @@ final class RowEncoder {
         next = max(next, magnitude)
       }
     }
-    if size == 0 { return Candidate() }
+    if size == 0 || errors[block] <= least { return Candidate() }
     var indices = [Int]()
-    if differs {
+    if given != nil {
       indices = [largest, worst(in: block)]
     } else {
       let ratio = next / size
@@ -139,29 +209,26 @@ final class RowEncoder {
 
   /// The weight whose weighted error is largest.
   private func worst(in block: Int) -> Int {
-    let scale = scale(block)
     var (worst, largest): (Int, Float) = (0, -1)
-    for i in 32 * block..<32 * block + 32 {
-      let lost = weights[i] - Float(codes[i]) * scale
+    for i in width * block..<width * (block + 1) {
+      let lost = weights[i] - blockValue(i)
       let weighted = lost * lost * importance[i]
-      if weighted > largest { (worst, largest) = (i - 32 * block, weighted) }
+      if weighted > largest { (worst, largest) = (i - width * block, weighted) }
     }
     return worst
   }
 
-  /// The block's error if one of its weights were zero.
+  /// The block's error if one of its weights were an outlier.
   private func errorWithout(_ index: Int, in block: Int) -> Float {
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: 33) { rest in
-      withUnsafeTemporaryAllocation(of: Int8.self, capacity: 32) { codes in
-        guard let rest = rest.baseAddress, let codes = codes.baseAddress else { return 0 }
-        rest.update(from: weights + 32 * block, count: 32)
-        rest[index] = 0
-        var scale: UInt16 = 0
-        search.encode(
-          rest, importance: importance + 32 * block, count: 1, codes: codes, scales: &scale,
-          errors: rest + 32)
-        return rest[32]
-      }
-    }
+    let (rest, counted) = (spare, spare + width)
+    rest.update(from: weights + width * block, count: width)
+    counted.update(from: importance + width * block, count: width)
+    rest[index] = 0
+    counted[index] = 0
+    var scale: Float = 0
+    var error: Float = 0
+    encoding.encode(
+      rest, importance: counted, count: 1, codes: spareCodes, scales: &scale, errors: &error)
+    return error
   }
 }

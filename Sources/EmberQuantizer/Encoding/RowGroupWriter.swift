@@ -7,6 +7,11 @@ struct RowGroupWriter {
   /// `layout.rowGroupStride` bytes, zero at first.
   let bytes: UnsafeMutablePointer<UInt8>
 
+  private func store(single: Float, at offset: Int) {
+    let bits = single.bitPattern
+    for i in 0..<4 { bytes[offset + i] = UInt8(truncatingIfNeeded: bits >> (8 * UInt32(i))) }
+  }
+
   private func store(_ half: UInt16, at offset: Int) {
     bytes[offset] = UInt8(truncatingIfNeeded: half)
     bytes[offset + 1] = UInt8(truncatingIfNeeded: half >> 8)
@@ -19,7 +24,7 @@ struct RowGroupWriter {
       switch layout.type {
       case .q4: 0x88
       case .q8: 0x80
-      case .f16, .f32: 0
+      case .f16, .f32, .q4n, .q5, .q6: 0
       }
     if zero == 0 { return }
     for tile in 0..<layout.columnTiles {
@@ -28,13 +33,44 @@ struct RowGroupWriter {
     }
   }
 
-  /// One row of a q4 or q8 group; `lane` is the row's place in it.
+  /// One row of a group in blocks; `lane` is the row's place in it.
   func write(_ row: RowEncoder, lane: Int) {
+    if layout.type.isGrouped { writeGroups(row, lane: lane) } else { writeBlocks(row, lane: lane) }
+    let steps = layout.outlierOffset(rowGroup: 0)
+    for (step, outlier) in row.outliers.prefix(layout.outlierSteps).enumerated() {
+      store(UInt16(outlier.column), at: steps + 64 * step + 2 * lane)
+      store(row.stored(outlier), at: steps + 64 * step + 32 + 2 * lane)
+    }
+  }
+
+  private func writeGroups(_ row: RowEncoder, lane: Int) {
+    store(single: row.rowScale, at: 4 * lane)
+    for group in 0..<row.blockCount {
+      let tile = layout.tileOffset(rowGroup: 0, columnTile: group / 4)
+      let (block, half) = (group % 4 / 2, group % 2)
+      bytes[tile + 32 * block + 2 * lane + half] = UInt8(bitPattern: row.multiples[group])
+      for column in 16 * group..<min(16 * group + 16, row.columns) {
+        let code = UInt8(bitPattern: row.codes[column])
+        let (j, i) = (column % 16 / 4, column % 4)
+        let place = 4 * lane + i
+        bytes[tile + 64 + 256 * block + 64 * j + place] |= (code & 15) << (4 * half)
+        switch layout.type {
+        case .q5: bytes[tile + 576 + 64 * block + place] |= (code >> 4) << (2 * j + half)
+        case .q6:
+          bytes[tile + 576 + 128 * block + 64 * (j / 2) + place] |=
+            (code >> 4) << (4 * (j % 2) + 2 * half)
+        default: break
+        }
+      }
+    }
+  }
+
+  private func writeBlocks(_ row: RowEncoder, lane: Int) {
     for block in 0..<row.blockCount {
       let tile = block / 2 * layout.type.tileBytes
       let half = block % 2
       let codes = row.codes + 32 * block
-      store(row.scales[block], at: tile + 32 * half + 2 * lane)
+      store(Half.bits(row.scales[block]), at: tile + 32 * half + 2 * lane)
       if layout.type == .q4 {
         let start = tile + 64 + 256 * half + 4 * lane
         for i in 0..<16 {
@@ -48,11 +84,6 @@ struct RowGroupWriter {
           bytes[start + 64 * (i / 4) + i % 4] = UInt8(truncatingIfNeeded: Int(codes[i]) + 128)
         }
       }
-    }
-    let steps = layout.columnTiles * layout.type.tileBytes
-    for (step, outlier) in row.outliers.prefix(layout.outlierSteps).enumerated() {
-      store(UInt16(outlier.column), at: steps + 64 * step + 2 * lane)
-      store(Half.bits(outlier.value), at: steps + 64 * step + 32 + 2 * lane)
     }
   }
 

@@ -1,0 +1,54 @@
+import EmberFormat
+import EmberModel
+
+/// A type for the tensors whose name a pattern fits, in place of what the options would choose.
+public struct TensorTypeRule: Sendable, Equatable {
+  /// A tensor's name, in which `*` stands for any characters.
+  public var pattern: String
+  public var type: BlockType
+
+  public init(pattern: String, type: BlockType) {
+    self.pattern = pattern
+    self.type = type
+  }
+
+  /// Whether the pattern fits the whole name.
+  public func fits(_ name: String) -> Bool {
+    let parts = pattern.split(separator: "*", omittingEmptySubsequences: false)
+    guard let first = parts.first, let last = parts.last, parts.count > 1 else {
+      return pattern == name
+    }
+    var rest = name[...]
+    guard rest.hasPrefix(first) else { return false }
+    rest = rest.dropFirst(first.count)
+    for part in parts.dropFirst().dropLast() where !part.isEmpty {
+      guard let found = rest.firstRange(of: part) else { return false }
+      rest = rest[found.upperBound...]
+    }
+    return rest.count >= last.count && rest.hasSuffix(last)
+  }
+}
+
+extension QuantizationOptions {
+  /// What a tensor is stored as.
+  func type(of tensor: CheckpointTensor) -> BlockType {
+    let name = tensor.name
+    if name.hasSuffix(".bias") || name.hasSuffix("norm.weight") { return .f32 }
+    // The last rule wins, so that a general one can come first.
+    if let rule = tensorTypes.last(where: { $0.fits(name) }) { return rule.type }
+    // Positions are few, and every token's stream begins with one.
+    if name == TensorName.position { return Self.type(bits: max(resolvedTableBits, 8)) }
+    let isTable = name == TensorName.embedding || name == TensorName.head
+    return Self.type(bits: isTable ? resolvedTableBits : bits)
+  }
+
+  private static func type(bits: Int) -> BlockType {
+    switch bits {
+    case 4: .q4n
+    case 5: .q5
+    case 6: .q6
+    case 8: .q8
+    default: .f16
+    }
+  }
+}
