@@ -46,6 +46,8 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
       case let error as TokenizerError: Self(error)
       case let error as ModelError: Self(error)
       case let error as QuantizerError: Self(error)
+      case let error as CalibrationError: Self(error)
+      case is ErrorFeedbackError: .invalidData
       case let error as GenerationError: Self(error)
       case let error as EvaluationError: Self(error)
       case is CancellationError: .interrupted
@@ -139,6 +141,21 @@ extension ExitStatus {
       case .vocabularyMismatch, .weightTooLarge: .invalidData
       case .outputIsInput: .cannotCreate
       case .cancelled: .interrupted
+      }
+  }
+
+  private init(_ error: CalibrationError) {
+    self =
+      switch error {
+      case .invalidOption: .usage
+      case .emptyText, .notFinite, .notStatistics, .truncated, .damaged, .differentModels,
+        .differentDetail, .invalidContent:
+        .invalidData
+      case .tooLarge: .outOfMemory
+      case .temporaryFile: .inputOutput
+      case .cancelled: .interrupted
+      case .file(let error): Self(error)
+      case .unsupportedVersion: .unsupported
       }
   }
 

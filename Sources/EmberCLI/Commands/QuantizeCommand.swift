@@ -15,7 +15,12 @@ struct QuantizeCommand: ParsableCommand {
 
         ember quantize model.bin --bits 4
         ember quantize my-model/ --bits 8 -o my-model.q8
+        ember quantize my-model/ --bits 4 --recipe best --calibrate story.txt
         ember quantize model.bin --bits 4 --outliers 0.5 --tokenizer tok4096.bin
+
+      A calibration text should be like what the model will read, and not what it is tested on; \
+      50,000 words are plenty. Its statistics can be kept with --save-statistics, and given to \
+      the next conversion of the same checkpoint with --statistics.
 
       Ctrl-C leaves no file behind.
       """)
@@ -36,7 +41,7 @@ struct QuantizeCommand: ParsableCommand {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Bits per weight of the layers' matrices: 4 or 8 in blocks of 32, or 16 for fp16.",
+      "Bits per weight of the layers' matrices: 4, 5, 6 or 8 in blocks, or 16 for fp16.",
       valueName: "bits"))
   var bits: Precision = .four
 
@@ -53,8 +58,19 @@ struct QuantizeCommand: ParsableCommand {
     name: .long,
     help: ArgumentHelp(
       "Bits per weight of the embedding table and the output head."
-        + " (default: 8 with --bits 4, else as --bits)", valueName: "bits"))
+        + " (default: 6 with --bits 4 or 5, else as --bits)", valueName: "bits"))
   var tableBits: Precision?
+
+  @OptionGroup(title: "Calibration") var calibration: CalibrationOptionGroup
+
+  @Option(
+    name: .customLong("tensor-type"),
+    help: ArgumentHelp(
+      "Type of the tensors with that name: q4n, q4, q5, q6, q8 or f16; * stands for any characters,"
+        + " and of several options that fit the last counts. 'ember inspect' lists the names.",
+      valueName: "pattern=type"),
+    transform: TensorTypeRule.init(argument:))
+  var tensorTypes: [TensorTypeRule] = []
 
   @Option(
     name: .long,
@@ -75,7 +91,10 @@ struct QuantizeCommand: ParsableCommand {
       checkpoint: input, output: target,
       options: QuantizationOptions(
         bits: bits.rawValue, tableBits: tableBits?.rawValue, outliers: outliers.budget,
-        tokenizer: tokenizer, threads: threads.threads))
+        recipe: calibration.recipe, calibration: try calibration.source(),
+        statisticsOutput: calibration.saveStatistics?.path, tensorTypes: tensorTypes,
+        tokenizer: tokenizer,
+        threads: threads.threads))
     Interruption.catchSignals()
     let progress = Progress()
     defer { progress.finish() }
@@ -100,8 +119,13 @@ struct QuantizeCommand: ParsableCommand {
       return try converter.run(
         isCancelled: { Interruption.hasHappened },
         progress: { state in
-          progress.update(done: state.done, total: state.total, note: state.tensor) { speed in
-            "\(Format.fixed(speed / 1e6, 1)) M weights/s"
+          progress.update(
+            done: state.done, total: state.total,
+            note: state.isCalibrating ? "calibrating, \(state.tensor)" : state.tensor
+          ) { speed in
+            state.isCalibrating
+              ? "\(Format.fixed(speed, 0)) tokens/s a layer"
+              : "\(Format.fixed(speed / 1e6, 1)) M weights/s"
           }
         })
     } catch FormatError.isDirectory(let path) {
@@ -127,6 +151,8 @@ struct OutputPath {
 /// The precisions that a matrix can be stored in.
 enum Precision: Int, ExpressibleByArgument, CaseIterable {
   case four = 4
+  case five = 5
+  case six = 6
   case eight = 8
   case sixteen = 16
 }
