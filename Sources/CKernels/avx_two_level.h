@@ -2,6 +2,11 @@
 //   __m256i add_pairs(__m256i acc, __m256i sums, __m256i scales)
 //                            acc + sums · scales, pairs of 16-bit lanes into 32-bit ones
 
+// Lanes of 16 bits shifted by a constant, to the right where it is negative.
+INLINE __m256i shifted(__m256i v, int left) {
+  return left < 0 ? _mm256_srli_epi16(v, -left) : _mm256_slli_epi16(v, left);
+}
+
 // The codes of line j of block b, rows 8i ... 8i + 7, as bytes of 0 ... 64: columns 4j ... 4j + 3 in
 // `low`, 16 columns further in `high`.
 INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, int i, __m256i *low,
@@ -16,12 +21,10 @@ INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, i
   } else {
     __m256i plane = load32(plane_line(type, tile, b, j) + 32 * i);
     __m256i mask = _mm256_set1_epi8(plane_mask(type));
-    int first = plane_shift(type, j, 0), second = plane_shift(type, j, 1);
-    __m256i to_low = first < 0 ? _mm256_srli_epi16(plane, -first) : _mm256_slli_epi16(plane, first);
-    __m256i to_high =
-      second < 0 ? _mm256_srli_epi16(plane, -second) : _mm256_slli_epi16(plane, second);
-    *low = _mm256_or_si256(*low, _mm256_and_si256(to_low, mask));
-    *high = _mm256_or_si256(*high, _mm256_and_si256(to_high, mask));
+    __m256i first = shifted(plane, plane_shift(type, j, 0));
+    __m256i second = shifted(plane, plane_shift(type, j, 1));
+    *low = _mm256_or_si256(*low, _mm256_and_si256(first, mask));
+    *high = _mm256_or_si256(*high, _mm256_and_si256(second, mask));
   }
 }
 

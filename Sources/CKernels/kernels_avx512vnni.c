@@ -130,6 +130,13 @@ INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, 
 
 #include "wide_two_level.h"
 
+typedef uint16_t v32s __attribute__((ext_vector_type(32)));
+
+// Lanes of 16 bits shifted by a constant, to the right where it is negative.
+INLINE __m512i shifted(__m512i v, int left) {
+  return (__m512i)(left < 0 ? (v32s)v >> (uint16_t)-left : (v32s)v << (uint16_t)left);
+}
+
 // The codes of line j of block b as bytes of 0 ... 64: columns 4j ... 4j + 3 in `low`, 16 columns
 // further in `high`.
 INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, __m512i *low,
@@ -144,13 +151,10 @@ INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, _
   } else {
     __m512i plane = load64(plane_line(type, tile, b, j));
     __m512i mask = _mm512_set1_epi8(plane_mask(type));
-    int first = plane_shift(type, j, 0), second = plane_shift(type, j, 1);
-    __m512i to_low = first < 0 ? _mm512_srli_epi16(plane, (unsigned)-first)
-                               : _mm512_slli_epi16(plane, (unsigned)first);
-    __m512i to_high = second < 0 ? _mm512_srli_epi16(plane, (unsigned)-second)
-                                 : _mm512_slli_epi16(plane, (unsigned)second);
-    *low = _mm512_or_si512(*low, _mm512_and_si512(to_low, mask));
-    *high = _mm512_or_si512(*high, _mm512_and_si512(to_high, mask));
+    __m512i first = shifted(plane, plane_shift(type, j, 0));
+    __m512i second = shifted(plane, plane_shift(type, j, 1));
+    *low = _mm512_or_si512(*low, _mm512_and_si512(first, mask));
+    *high = _mm512_or_si512(*high, _mm512_and_si512(second, mask));
   }
 }
 

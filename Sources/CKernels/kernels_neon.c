@@ -59,6 +59,24 @@ DENSE_PART(dense_q8_part, Q8_TILE, 512, unpack_q8, dot4_q8, Q8_ZERO)
 DENSE_TILE(dense_q4_tile, dense_q4_part)
 DENSE_TILE(dense_q8_tile, dense_q8_part)
 
+// Four products in 16 bits are at most 4 · 64 · 127 = 32,512 in size.
+INLINE int32x4_t dot4_half(const uint8x16_t *weights, const int8_t *codes, int32x4_t sum) {
+  int16x8_t low = vdupq_n_s16(0), high = low;
+  for (int j = 0; j < 4; j++) {
+    int8x16_t x = broadcast4(codes + 4 * j);
+    low = add_low(low, weights[j], x);
+    high = add_high(high, weights[j], x);
+  }
+  return vaddq_s32(sum, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+}
+
+#include "neon_two_level.h"
+
+INLINE void add_two_level(two_level type, const two_level_weights *e, const ember_token_tile *x,
+                          size_t b, size_t token, int count, v16f *sums) {
+  add_tokens(type, e, x, b, token, count, sums);
+}
+
 #include "kernels_common.h"
 
 const ember_kernels ember_kernels_neon = EMBER_KERNEL_TABLE;

@@ -17,15 +17,16 @@ enum { Q8_ZERO = 0 };
 // from their register by number.
 #define ADD(SUM, W, X, LANE) vdotq_laneq_s32(SUM, vreinterpretq_s8_u8(W), X, LANE)
 
+INLINE int32x4_t dot4_half(const uint8x16_t *weights, const int8_t *codes, int32x4_t sum) {
+  int8x16_t x = vld1q_s8(codes);
+  sum = ADD(sum, weights[0], x, 0);
+  sum = ADD(sum, weights[1], x, 1);
+  sum = ADD(sum, weights[2], x, 2);
+  return ADD(sum, weights[3], x, 3);
+}
+
 INLINE int32x4_t dot4(const uint8x16_t *weights, const int8_t *codes, int32x4_t sum) {
-  for (int j = 0; j < 8; j += 4) {
-    int8x16_t x = vld1q_s8(codes + 4 * j);
-    sum = ADD(sum, weights[j], x, 0);
-    sum = ADD(sum, weights[j + 1], x, 1);
-    sum = ADD(sum, weights[j + 2], x, 2);
-    sum = ADD(sum, weights[j + 3], x, 3);
-  }
-  return sum;
+  return dot4_half(weights + 4, codes + 16, dot4_half(weights, codes, sum));
 }
 
 DOTS(dots_q4, unpack_q4, dot4, Q4_TILE, 256)
@@ -35,6 +36,13 @@ DENSE_PART(dense_q4_part, Q4_TILE, 256, unpack_q4, dot4, 8)
 DENSE_PART(dense_q8_part, Q8_TILE, 512, unpack_q8, dot4, Q8_ZERO)
 DENSE_TILE(dense_q4_tile, dense_q4_part)
 DENSE_TILE(dense_q8_tile, dense_q8_part)
+
+#include "neon_two_level.h"
+
+INLINE void add_two_level(two_level type, const two_level_weights *e, const ember_token_tile *x,
+                          size_t b, size_t token, int count, v16f *sums) {
+  add_tokens(type, e, x, b, token, count, sums);
+}
 
 #include "kernels_common.h"
 

@@ -14,15 +14,16 @@ enum { Q8_ZERO = 128 };
 
 #include "neon.h"
 
+INLINE int32x4_t dot4_half(const uint8x16_t *weights, const int8_t *codes, int32x4_t sum) {
+  int8x16_t x = vld1q_s8(codes);
+  sum = vusdotq_laneq_s32(sum, weights[0], x, 0);
+  sum = vusdotq_laneq_s32(sum, weights[1], x, 1);
+  sum = vusdotq_laneq_s32(sum, weights[2], x, 2);
+  return vusdotq_laneq_s32(sum, weights[3], x, 3);
+}
+
 INLINE int32x4_t dot4(const uint8x16_t *weights, const int8_t *codes, int32x4_t sum) {
-  for (int j = 0; j < 8; j += 4) {
-    int8x16_t x = vld1q_s8(codes + 4 * j);
-    sum = vusdotq_laneq_s32(sum, weights[j], x, 0);
-    sum = vusdotq_laneq_s32(sum, weights[j + 1], x, 1);
-    sum = vusdotq_laneq_s32(sum, weights[j + 2], x, 2);
-    sum = vusdotq_laneq_s32(sum, weights[j + 3], x, 3);
-  }
-  return sum;
+  return dot4_half(weights + 4, codes + 16, dot4_half(weights, codes, sum));
 }
 
 DOTS(dots_q4, unpack_q4, dot4, Q4_TILE, 256)
@@ -103,6 +104,49 @@ DENSE_PAIRS(dense_q8_pairs, Q8_TILE, 512, unpack_q8, Q8_ZERO)
 
 DENSE_TILE_OF_PAIRS(dense_q4_tile, dense_q4_pairs)
 DENSE_TILE_OF_PAIRS(dense_q8_tile, dense_q8_pairs)
+
+#include "neon_two_level.h"
+
+// Two rows of two tokens in a register: the sums of eight columns twice.
+INLINE int32x4_t two_by_two(const uint8x16_t *weights, const int8x16_t *columns, int32x4_t sum) {
+  return vusmmlaq_s32(vusmmlaq_s32(sum, weights[0], columns[0]), weights[1], columns[1]);
+}
+
+INLINE void add_two_level(two_level type, const two_level_weights *e, const ember_token_tile *x,
+                          size_t b, size_t token, int count, v16f *sums) {
+  if (count == 1) {
+    add_tokens(type, e, x, b, token, count, sums);
+    return;
+  }
+  int32_t zero = -two_level_zero(type);
+  for (int block = 0; block < 2; block++) {
+    size_t at = (b + block) * x->tokens + token;
+    for (int quarter = 0; quarter < 4; quarter++) {
+      uint8x16_t weights[8], upper[4], lower[4];
+      load_expanded(e, block, quarter, weights);
+      by_two_rows(weights, upper, lower);
+      float32x4_t one = quarter_of(&e->scales[block][0], quarter);
+      float32x4_t two = quarter_of(&e->scales[block][1], quarter);
+      float32x4_t upper_one = vzip1q_f32(one, one), lower_one = vzip2q_f32(one, one);
+      float32x4_t upper_two = vzip1q_f32(two, two), lower_two = vzip2q_f32(two, two);
+      UNROLL
+      for (int t = 0; t < count; t += 2) {
+        const int8_t *codes = x->codes + 32 * (at + t);
+        const int16_t *s = x->half_sums + 2 * (at + t);
+        int8x16_t columns[4];
+        by_two_tokens(codes, codes + 32, columns);
+        int32x4_t first = {zero * s[0], zero * s[2], zero * s[0], zero * s[2]};
+        int32x4_t second = {zero * s[1], zero * s[3], zero * s[1], zero * s[3]};
+        float32x4_t above = both_halves4(two_by_two(upper, columns, first), upper_one,
+                                         two_by_two(upper + 2, columns + 2, second), upper_two);
+        float32x4_t below = both_halves4(two_by_two(lower, columns, first), lower_one,
+                                         two_by_two(lower + 2, columns + 2, second), lower_two);
+        add_to_quarter(sums + t, quarter, vuzp1q_f32(above, below), x->scales[at + t]);
+        add_to_quarter(sums + t + 1, quarter, vuzp2q_f32(above, below), x->scales[at + t + 1]);
+      }
+    }
+  }
+}
 
 #include "kernels_common.h"
 

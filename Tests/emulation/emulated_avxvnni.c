@@ -1,4 +1,4 @@
-// The AVX-VNNI kernel file as it stands, its one instruction beyond AVX2 written out in C. Its table
+// The AVX-VNNI kernel file as it stands, its instructions beyond AVX2 written out in C. Its table
 // gets another name: the same file compiled for the processor is linked beside it.
 #if defined(__x86_64__)
 
@@ -21,7 +21,14 @@ __attribute__((target("avx2"))) static inline __m256i emulated_dpbusd(__m256i su
   return sum;
 }
 
+// _mm256_dpwssd_avx_epi32: each 32-bit lane gains the products of its two signed 16-bit integers.
+__attribute__((target("avx2"))) static inline __m256i emulated_dpwssd(__m256i sum, __m256i a,
+                                                                      __m256i b) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+
 #define _mm256_dpbusd_avx_epi32 emulated_dpbusd
+#define _mm256_dpwssd_avx_epi32 emulated_dpwssd
 #define ember_kernels_avxvnni ember_kernels_emulated_avxvnni
 // The file asks for AVX-VNNI in its `#pragma clang attribute`, where macros are expanded.
 #define target(features) target("avx2,fma,f16c")

@@ -1,12 +1,16 @@
-// quantize, multiply_q4, multiply_q8 and multiply_f16 over shapes, weights and activations.
+// quantize and the products of every type of weights over shapes, weights and activations.
 #include "tokens.h"
 
-typedef enum { Q4, Q8, F16 } weight_type;
+typedef enum { Q4, Q8, Q4N, Q5, Q6, F16 } weight_type;
+static const char *const type_names[] = {"q4", "q8", "q4n", "q5", "q6", "f16"};
+
+// 16 columns share a signed byte as scale, a row a float before the tiles.
+static int has_row_scales(weight_type type) { return type == Q4N || type == Q5 || type == Q6; }
 
 typedef enum {
   RANDOM_WEIGHTS,
   ALL_LOWEST,   // every code 0, f16: −65504
-  ALL_HIGHEST,  // every code 15 or 255, f16: 65504
+  ALL_HIGHEST,  // every bit of a code 1, f16: 65504
   ZERO_SCALES,
   SUBNORMAL_SCALES,
   LARGEST_SCALES,
@@ -38,18 +42,45 @@ static uint16_t half_of(filling weights, float ordinary) {
   }
 }
 
+// Two scales of 16 columns. A file may hold −128, though writers do not.
+static uint16_t byte_scales_of(filling weights) {
+  switch (weights) {
+  case ZERO_SCALES: return 0;
+  case ALL_LOWEST: return 0x8080;
+  case ALL_HIGHEST: return 0x7F7F;
+  case LARGEST_SCALES: return (uint16_t)(one_in(2) ? 0x7F81 : 0x817F);
+  default: return (uint16_t)random_bits();
+  }
+}
+
+static float row_scale_of(filling weights) {
+  switch (weights) {
+  case ZERO_SCALES: return one_in(2) ? 0.0f : -0.0f;
+  case SUBNORMAL_SCALES: return one_in(2) ? 1e-40f * normal() : 1e-38f * normal();
+  case LARGEST_SCALES: return one_in(2) ? 3.4028235e38f : -3.4028235e38f;
+  case ANY_BITS: return extreme_float();
+  default: return 1e-4f * normal();
+  }
+}
+
 static ember_matrix random_matrix(const product_case *c) {
-  static const size_t tile_bytes[] = {576, 1088, 2048};
+  static const size_t tile_bytes[] = {576, 1088, 576, 704, 832, 2048};
   size_t tiles = padded_columns(c->columns) / 64, groups = (c->rows + 15) / 16;
-  size_t dense = tiles * tile_bytes[c->type], stride = dense + 64 * c->outlier_steps;
+  size_t head = has_row_scales(c->type) ? 64 : 0, dense = tiles * tile_bytes[c->type];
+  size_t stride = head + dense + 64 * c->outlier_steps;
   uint8_t *data = room(groups * stride, c->misalignment);
   for (size_t g = 0; g < groups; g++) {
-    uint8_t *group = data + g * stride;
+    for (size_t row = 0; row < head / 4; row++) {
+      float scale = row_scale_of(c->weights);
+      memcpy(data + g * stride + 4 * row, &scale, 4);
+    }
+    uint8_t *group = data + g * stride + head;
     for (size_t i = 0; i < dense; i += 2) {
       uint16_t two;
       if (c->type == F16 && c->weights == ALL_LOWEST) two = 0xFBFF;
       else if (c->type == F16 && c->weights == ALL_HIGHEST) two = 0x7BFF;
       else if (c->type == F16) two = half_of(c->weights, normal());
+      else if (head && i % tile_bytes[c->type] < 64) two = byte_scales_of(c->weights);
       else if (i % tile_bytes[c->type] < 64) two = half_of(c->weights, 0.01f * normal());
       else if (c->weights == ALL_LOWEST) two = 0;
       else if (c->weights == ALL_HIGHEST) two = 0xFFFF;
@@ -75,15 +106,17 @@ static void multiply(const ember_kernels *kernels, weight_type type, ember_matri
   switch (type) {
   case Q4: kernels->multiply_q4(m, x, y, first, count); break;
   case Q8: kernels->multiply_q8(m, x, y, first, count); break;
+  case Q4N: kernels->multiply_q4n(m, x, y, first, count); break;
+  case Q5: kernels->multiply_q5(m, x, y, first, count); break;
+  case Q6: kernels->multiply_q6(m, x, y, first, count); break;
   case F16: kernels->multiply_f16(m, x, y, first, count); break;
   }
 }
 
 static void compare_product(kernel_pair kernels, product_case c) {
-  begin_case("%s, %zu rows × %zu columns, %zu tokens, %zu outlier steps, weights %s, values %s, "
+  begin_case("multiply_%s, %zu rows × %zu columns, %zu tokens, %zu outlier steps, weights %s, values %s, "
              "misaligned by %zu%s%s%s",
-             c.type == Q4 ? "multiply_q4" : c.type == Q8 ? "multiply_q8" : "multiply_f16", c.rows,
-             c.columns, c.tokens, c.outlier_steps, filling_names[c.weights],
+             type_names[c.type], c.rows, c.columns, c.tokens, c.outlier_steps, filling_names[c.weights],
              activity_names[c.values], c.misalignment,
              c.bias ? ", bias" : "", c.accumulate ? ", accumulating" : "",
              c.partial ? ", some groups" : "");
@@ -168,10 +201,10 @@ static void compare_quantize(kernel_pair kernels) {
 void compare_products(kernel_pair kernels) {
   compare_quantize(kernels);
   end_group("quantize");
-  compare_type(kernels, Q4);
-  end_group("multiply_q4");
-  compare_type(kernels, Q8);
-  end_group("multiply_q8");
-  compare_type(kernels, F16);
-  end_group("multiply_f16");
+  for (weight_type type = Q4; type <= F16; type++) {
+    compare_type(kernels, type);
+    char name[] = "multiply_f16";
+    snprintf(name, sizeof name, "multiply_%s", type_names[type]);
+    end_group(name);
+  }
 }

@@ -43,8 +43,10 @@ static ember_tile_storage new_storage(size_t tokens, size_t padded) {
   size_t blocks = padded / 32, count = blocks * tokens;
   return (ember_tile_storage){
     .codes = room(32 * count, 0), .scales = room(4 * count, 0), .sums = room(4 * count, 0),
+    .half_sums = room(4 * count, 0),
     .residual_codes = room(32 * count, 0), .residual_scales = room(4 * count, 0),
-    .residual_sums = room(4 * count, 0), .residual_blocks = room(4 * blocks, 0),
+    .residual_sums = room(4 * count, 0), .residual_half_sums = room(4 * count, 0),
+    .residual_blocks = room(4 * blocks, 0),
   };
 }
 
@@ -59,15 +61,18 @@ ember_token_tile quantized_tile(kernel_pair kernels, const float *values, size_t
   same_bytes("codes", a.codes, b.codes, 32 * count);
   same_floats("scales", a.scales, b.scales, count);
   same_bytes("sums", a.sums, b.sums, 4 * count);
+  same_bytes("half_sums", a.half_sums, b.half_sums, 4 * count);
   // What neither writes holds the same pattern in both.
   same_bytes("residual_codes", a.residual_codes, b.residual_codes, 32 * count);
   same_floats("residual_scales", a.residual_scales, b.residual_scales, count);
   same_bytes("residual_sums", a.residual_sums, b.residual_sums, 4 * count);
+  same_bytes("residual_half_sums", a.residual_half_sums, b.residual_half_sums, 4 * count);
   same_bytes("residual_blocks", a.residual_blocks, b.residual_blocks, 4 * blocks);
   return (ember_token_tile){
     .tokens = tokens, .columns = padded, .values = values, .codes = a.codes, .scales = a.scales,
-    .sums = a.sums, .residual_codes = a.residual_codes, .residual_scales = a.residual_scales,
-    .residual_sums = a.residual_sums, .residual_blocks = a.residual_blocks,
+    .sums = a.sums, .half_sums = a.half_sums, .residual_codes = a.residual_codes,
+    .residual_scales = a.residual_scales, .residual_sums = a.residual_sums,
+    .residual_half_sums = a.residual_half_sums, .residual_blocks = a.residual_blocks,
     .residual_block_count = listed,
   };
 }
