@@ -26,7 +26,7 @@ extension Converter {
     case .automatic:
       // Eight bits lose too little for importance to matter.
       guard options.recipe == .balanced,
-        source.tensors.contains(where: { options.type(of: $0).isGrouped })
+        source.tensors.contains(where: { type(of: $0, in: source).isGrouped })
       else { return nil }
       var moments: [CalibrationSite: SecondMoments] = [:]
       try calibrator.run(

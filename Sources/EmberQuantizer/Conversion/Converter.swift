@@ -54,7 +54,7 @@ public struct Converter: Sendable {
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)
     let statistics = try statistics(of: source, isCancelled: isCancelled, progress: progress)
-    let total = source.tensors.reduce(0) { $0 + $1.rows * $1.columns * passes(over: $1) }
+    let total = source.tensors.reduce(0) { $0 + $1.rows * $1.columns * passes(over: $1, in: source) }
     var writer = try ModelFileWriter(creating: output)
     var state = ConversionProgress(done: 0, total: total, tensor: "")
     var extent: Substring?
@@ -71,7 +71,7 @@ public struct Converter: Sendable {
         progress(state)
         if isCancelled() { throw QuantizerError.cancelled }
       }
-      let type = options.type(of: tensor)
+      let type = type(of: tensor, in: source)
       let threads = options.threads ?? ThreadCount.recommended
       let converter = MatrixConverter(
         tensor: tensor, type: type,
@@ -114,9 +114,13 @@ public struct Converter: Sendable {
     return [TensorName.embedding, TensorName.position].contains(tensor) ? "before" : "after"
   }
 
+  func type(of tensor: CheckpointTensor, in source: Checkpoint) -> BlockType {
+    options.type(of: tensor, layerCount: source.architecture.layerCount)
+  }
+
   /// How often the weights of a tensor are looked at: once more where outliers are counted first.
-  private func passes(over tensor: CheckpointTensor) -> Int {
-    options.outliers == .automatic && options.type(of: tensor).allowsOutliers ? 2 : 1
+  private func passes(over tensor: CheckpointTensor, in source: Checkpoint) -> Int {
+    options.outliers == .automatic && type(of: tensor, in: source).allowsOutliers ? 2 : 1
   }
 
   private func outlierSteps(

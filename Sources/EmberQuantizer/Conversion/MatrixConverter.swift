@@ -44,7 +44,7 @@ struct MatrixConverter {
   func profitableOutlierSteps(
     limit: Int, advance: (Int) throws -> Void
   ) throws -> Int {
-    let worth = 1 - powerOfFour(-32 / Float(tensor.columns))
+    let worth = Self.outlierPrice * (1 - powerOfFour(-32 / Float(tensor.columns)))
     var gains = [Double](repeating: 0, count: limit)
     var error = 0.0
     try forEachBlock(advance: advance) { rows, values in
@@ -77,6 +77,10 @@ struct MatrixConverter {
     }
     return steps
   }
+
+  /// How much more than its bytes would gain elsewhere an outlier has to gain: they could go to the
+  /// matrices that need them most.
+  private static let outlierPrice: Float = 2
 
   /// Encodes the tensor and hands its bytes to `write`, in order.
   func encode(
