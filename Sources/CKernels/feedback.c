@@ -40,6 +40,9 @@ TARGET void ember_factor_tile_avx2(const double *a, const double *b, double *c) 
 TARGET void ember_feedback_tile_avx2(
     const float *factor, const float *errors, const uint32_t *columns, float *weights) {
   for (size_t column = 0; column < 64; column += 4) {
+    // The next tile of the row follows in memory; behind the last one a prefetch does nothing.
+    uintptr_t next = (uintptr_t)factor + 4 * (4096 + 64 * column);
+    for (uintptr_t i = 0; i < 16; i++) _mm_prefetch((const char *)(next + 64 * i), _MM_HINT_T0);
     __m256 sums[4][2];
     for (int i = 0; i < 4; i++) {
       const float *target = weights + 16 * (size_t)columns[column + i];
