@@ -41,6 +41,7 @@ public struct Calibrator: Sendable {
     sink: (CalibrationSite, SecondMoments) throws -> Void
   ) throws -> CalibrationSummary {
     let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+      .foldingEmergentColumns()
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     let windows = try windows(of: text, tokenizer, source.architecture)
     let seconds = try run(
@@ -62,6 +63,7 @@ public struct Calibrator: Sendable {
     sink: (CalibrationSite, SecondMoments) throws -> Void
   ) throws {
     let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+      .foldingEmergentColumns()
     let rows = UInt64(source.architecture.vocabularySize)
     // A linear congruential generator (Knuth's MMIX constants), of which the upper bits are good.
     var state: UInt64 = 1

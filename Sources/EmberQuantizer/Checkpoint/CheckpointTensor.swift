@@ -16,6 +16,8 @@ public struct CheckpointTensor: Sendable {
   /// What the checkpoint calls it; three tensors may be parts of one stored tensor.
   public let storedName: String
   let storage: StoredMatrix
+  /// Factors that reading applies.
+  var scaling: TensorScaling?
 
   /// The element type in the checkpoint: F32, F16 or BF16.
   public var storedType: String { storage.type.rawValue }
@@ -53,5 +55,6 @@ public struct CheckpointTensor: Sendable {
         row: rows.lowerBound + index / columns, column: index % columns,
         value: values[index].isNaN ? "NaN" : "infinity")
     }
+    applyScaling(rows, buffer)
   }
 }

@@ -49,7 +49,8 @@ public struct Converter: Sendable {
   ) throws -> ConversionSummary {
     let start = ContinuousClock.now
     try options.validate()
-    let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    let stored = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    let source = options.usesBlocks ? try stored.foldingEmergentColumns() : stored
     try refuseOverwritingInput(source)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)
@@ -161,7 +162,7 @@ public struct Converter: Sendable {
       architecture: source.architecture,
       recipe: .init(
         bits: options.bits, tableBits: options.resolvedTableBits,
-        outliers: options.keepsOutliers ? options.outliers.description : "0"),
+        outliers: options.usesBlocks ? options.outliers.description : "0"),
       source: .init(
         format: provenance.format, name: provenance.name, files: provenance.files,
         bytes: provenance.byteCount, types: provenance.storedTypes),
@@ -216,7 +217,7 @@ extension QuantizationOptions {
       throw .invalidOption(
         name: "--tensor-type", expected: "q4n, q4, q5, q6, q8 or f16", found: rule.type.name)
     }
-    if case .percent(let share) = outliers, share > 0, !keepsOutliers {
+    if case .percent(let share) = outliers, share > 0, !usesBlocks {
       throw .invalidOption(
         name: "--outliers", expected: "auto or 0 at 16 bits, where all weights are fp16 anyway",
         found: "\(share)")

@@ -38,7 +38,7 @@ public struct QuantizationOptions: Sendable {
   }
 
   /// Whether any matrix is in blocks, beside which weights can stay in fp16.
-  var keepsOutliers: Bool { bits != 16 || resolvedTableBits != 16 }
+  var usesBlocks: Bool { bits != 16 || resolvedTableBits != 16 }
 
   var resolvedTableBits: Int { tableBits ?? (bits == 4 || bits == 5 ? 6 : bits) }
 }
