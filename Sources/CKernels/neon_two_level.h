@@ -25,29 +25,31 @@ INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, i
   }
 }
 
-INLINE void two_level_dots(two_level type, const uint8_t *tile, size_t stride, int streams, int b,
-                           const int8_t *x, const int16_t *x_sums, v16f *dots) {
+INLINE void add_two_level_block(two_level type, const uint8_t *tile, size_t stride, int streams,
+                                int b, const int8_t *x, const int16_t *x_sums, float x_scale,
+                                v16f *acc) {
   int32_t zero = -two_level_zero(type);
   for (int s = 0; s < streams; s++, tile += stride) {
-    const uint8_t *next = tile + two_level_tile(type);
-    if (b == 0) __builtin_prefetch(next, 0, 3);
+    const uint8_t *ahead = tile + TWO_LEVEL_AHEAD;
+    if (b == 0) __builtin_prefetch(ahead, 0, 3);
     int32x4_t first[4], second[4];
     for (int i = 0; i < 4; i++) {
       uint8x16_t low[4], high[4];
       UNROLL
       for (int j = 0; j < 4; j++) two_level_codes(type, tile, b, j, i, low + j, high + j);
-      __builtin_prefetch(next + 64 + 256 * b + 64 * i, 0, 3);
+      __builtin_prefetch(ahead + 64 + 256 * b + 64 * i, 0, 3);
       if (type == Q5 ? i == 0 : type == Q6 && i % 2 == 0)
-        __builtin_prefetch(plane_line(type, next, b, i), 0, 3);
+        __builtin_prefetch(plane_line(type, ahead, b, i), 0, 3);
       first[i] = dot4_half(low, x, vdupq_n_s32(zero * x_sums[0]));
       second[i] = dot4_half(high, x + 16, vdupq_n_s32(zero * x_sums[1]));
     }
-    v16i both[2];
-    memcpy(both, first, sizeof first);
-    memcpy(both + 1, second, sizeof second);
+    v16i halves[2];
+    memcpy(halves, first, sizeof first);
+    memcpy(halves + 1, second, sizeof second);
     v16f first_scale, second_scale;
     half_scales(tile, b, &first_scale, &second_scale);
-    dots[s] = both_halves(both[0], first_scale, both[1], second_scale);
+    v16f both = both_halves(halves[0], first_scale, halves[1], second_scale);
+    acc[s] = fma16(both, (v16f)x_scale, acc[s]);
   }
 }
 

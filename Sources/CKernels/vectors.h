@@ -116,6 +116,10 @@ typedef enum { Q4N, Q5, Q6 } two_level;
 
 enum { ROW_SCALES = 64 };  // bytes before the tiles of a row group
 
+// How far ahead of the lines in use a single token's product asks for lines: on a Zen 3, 832 to 1152
+// bytes are about the same for all three types, a tile of q4n (576) reads 4 % less.
+enum { TWO_LEVEL_AHEAD = 960 };
+
 INLINE size_t two_level_tile(two_level type) { return type == Q4N ? 576 : type == Q5 ? 704 : 832; }
 INLINE int32_t two_level_zero(two_level type) { return type == Q5 ? 16 : 32; }
 
