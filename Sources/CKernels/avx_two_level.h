@@ -7,8 +7,8 @@ INLINE __m256i shifted(__m256i v, int left) {
   return left < 0 ? _mm256_srli_epi16(v, -left) : _mm256_slli_epi16(v, left);
 }
 
-// The codes of line j of block b, rows 8i ... 8i + 7, as bytes of 0 ... 64: columns 4j ... 4j + 3 in
-// `low`, 16 columns further in `high`.
+// The codes of line j of block b, rows 8i ... 8i + 7, as bytes of 0 ... 64: columns 4j ... 4j + 3
+// in `low`, 16 columns further in `high`.
 INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, int i, __m256i *low,
                             __m256i *high) {
   __m256i v = load32(tile + 64 + 256 * b + 64 * j + 32 * i);
@@ -33,8 +33,8 @@ INLINE __m256i scale_pairs(const uint8_t *tile, int b, int i) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(tile + 32 * b + 16 * i)));
 }
 
-// Of each pair, the first or the second twice. The compiler must not see through the masks: it would
-// make two shuffles of one.
+// Of each pair, the first or the second twice. The compiler must not see through the masks: it
+// would make two shuffles of one.
 INLINE __m256i shuffled(__m256i v, __m128i mask) {
   __m256i both = _mm256_broadcastsi128_si256(mask);
   __asm__("" : "+x"(both));

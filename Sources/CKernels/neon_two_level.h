@@ -1,11 +1,11 @@
-// The types with two levels of scales on NEON; included behind neon.h. A file supplies the product of
-// four rows with sixteen columns, whose weights are 0 ... 64, the same with and without a sign:
+// The types with two levels of scales on NEON; included behind neon.h. A file supplies the product
+// of four rows with sixteen columns, whose weights are 0 ... 64, the same with and without a sign:
 //   int32x4_t dot4_half(const uint8x16_t weights[4], const int8_t *codes, int32x4_t sum)
 
 #include "wide_two_level.h"
 
-// The codes of line j of block b, rows 4 · quarter and on, as bytes of 0 ... 64: columns 4j ... 4j + 3
-// in `low`, 16 columns further in `high`.
+// The codes of line j of block b, rows 4 · quarter and on, as bytes of 0 ... 64: columns 4j ...
+// 4j + 3 in `low`, 16 columns further in `high`.
 INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, int quarter,
                             uint8x16_t *low, uint8x16_t *high) {
   uint8x16_t v = vld1q_u8(tile + 64 + 256 * b + 64 * j + 16 * quarter);

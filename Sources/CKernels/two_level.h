@@ -16,7 +16,8 @@ INLINE void dense_two_level_one(two_level type, const uint8_t *w, size_t stride,
   }
 }
 
-// The same of one row group for up to 16 tokens: a tile's weights are expanded once for all of them.
+// The same of one row group for up to 16 tokens: a tile's weights are expanded once for all of
+// them.
 INLINE void dense_two_level_tile(two_level type, const uint8_t *w, const ember_token_tile *x,
                                  size_t tiles, v16f *sums) {
   for (size_t t = 0; t < x->tokens; t++) sums[t] = 0;
@@ -62,7 +63,9 @@ INLINE void finish_two_level(two_level type, ember_matrix m, const ember_token_t
   for (size_t s = 0; s <= m.outlier_steps; s++)
     __builtin_prefetch(steps + TWO_LEVEL_AHEAD + 64 * s, 0, 3);
   acc = residual_two_level(type, tiles, x, token, acc);
-  acc = acc * load16((const float *)group);
+  v16f row_scales;
+  memcpy(&row_scales, group, sizeof row_scales);
+  acc = acc * row_scales;
   acc = add_outliers(steps, m.outlier_steps, x->values + token * x->columns, acc);
   store_rows(y, m.rows, g, token, acc);
 }
