@@ -158,27 +158,29 @@ INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, _
   }
 }
 
-INLINE void two_level_dots(two_level type, const uint8_t *tile, size_t stride, int streams, int b,
-                           const int8_t *x, const int16_t *x_sums, v16f *dots) {
+INLINE void add_two_level_block(two_level type, const uint8_t *tile, size_t stride, int streams,
+                                int b, const int8_t *x, const int16_t *x_sums, float x_scale,
+                                v16f *acc) {
   int32_t zero = -two_level_zero(type);
   for (int s = 0; s < streams; s++, tile += stride) {
-    const uint8_t *next = tile + two_level_tile(type);
-    if (b == 0) __builtin_prefetch(next, 0, 3);
+    const uint8_t *ahead = tile + TWO_LEVEL_AHEAD;
+    if (b == 0) __builtin_prefetch(ahead, 0, 3);
     __m512i first = _mm512_set1_epi32(zero * x_sums[0]);
     __m512i second = _mm512_set1_epi32(zero * x_sums[1]);
     UNROLL
     for (int j = 0; j < 4; j++) {
       __m512i low, high;
       two_level_codes(type, tile, b, j, &low, &high);
-      __builtin_prefetch(next + 64 + 256 * b + 64 * j, 0, 3);
+      __builtin_prefetch(ahead + 64 + 256 * b + 64 * j, 0, 3);
       if (type == Q5 ? j == 0 : type == Q6 && j % 2 == 0)
-        __builtin_prefetch(plane_line(type, next, b, j), 0, 3);
+        __builtin_prefetch(plane_line(type, ahead, b, j), 0, 3);
       first = _mm512_dpbusd_epi32(first, low, broadcast4(x + 4 * j));
       second = _mm512_dpbusd_epi32(second, high, broadcast4(x + 16 + 4 * j));
     }
     v16f first_scale, second_scale;
     half_scales(tile, b, &first_scale, &second_scale);
-    dots[s] = both_halves((v16i)first, first_scale, (v16i)second, second_scale);
+    v16f both = both_halves((v16i)first, first_scale, (v16i)second, second_scale);
+    acc[s] = fma16(both, (v16f)x_scale, acc[s]);
   }
 }
 

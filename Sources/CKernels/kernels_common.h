@@ -7,10 +7,11 @@
 //   void dots_q8(...)                likewise, code − 128 + Q8_ZERO
 //   void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot)
 //                                    one group's q8 block for 1 ... 4 x
-//   void two_level_dots(two_level type, const uint8_t *tile, size_t stride, int streams, int b,
-//                       const int8_t *x, const int16_t *x_sums, v16f *dots)
-//                                    of block b of tiles `stride` bytes apart, with the scales of
-//                                    16 columns and without the zero point's share
+//   void add_two_level_block(two_level type, const uint8_t *tile, size_t stride, int streams,
+//                            int b, const int8_t *x, const int16_t *x_sums, float x_scale,
+//                            v16f *acc)
+//                                    acc = fma(float(dot), x_scale, acc) for block b of tiles
+//                                    `stride` bytes apart
 //   two_level_weights                a tile's weights, made ready for many tokens by
 //   void expand_two_level(two_level type, const uint8_t *tile, two_level_weights *e), and added by
 //   void add_two_level(two_level type, const two_level_weights *e, const ember_token_tile *x,

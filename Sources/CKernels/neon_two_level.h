@@ -1,11 +1,11 @@
-// The types with two levels of scales on NEON; included behind neon.h. A file supplies the product of
-// four rows with sixteen columns, whose weights are 0 ... 64, the same with and without a sign:
+// The types with two levels of scales on NEON; included behind neon.h. A file supplies the product
+// of four rows with sixteen columns, whose weights are 0 ... 64, the same with and without a sign:
 //   int32x4_t dot4_half(const uint8x16_t weights[4], const int8_t *codes, int32x4_t sum)
 
 #include "wide_two_level.h"
 
-// The codes of line j of block b, rows 4 · quarter and on, as bytes of 0 ... 64: columns 4j ... 4j + 3
-// in `low`, 16 columns further in `high`.
+// The codes of line j of block b, rows 4 · quarter and on, as bytes of 0 ... 64: columns 4j ...
+// 4j + 3 in `low`, 16 columns further in `high`.
 INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, int quarter,
                             uint8x16_t *low, uint8x16_t *high) {
   uint8x16_t v = vld1q_u8(tile + 64 + 256 * b + 64 * j + 16 * quarter);
@@ -25,29 +25,31 @@ INLINE void two_level_codes(two_level type, const uint8_t *tile, int b, int j, i
   }
 }
 
-INLINE void two_level_dots(two_level type, const uint8_t *tile, size_t stride, int streams, int b,
-                           const int8_t *x, const int16_t *x_sums, v16f *dots) {
+INLINE void add_two_level_block(two_level type, const uint8_t *tile, size_t stride, int streams,
+                                int b, const int8_t *x, const int16_t *x_sums, float x_scale,
+                                v16f *acc) {
   int32_t zero = -two_level_zero(type);
   for (int s = 0; s < streams; s++, tile += stride) {
-    const uint8_t *next = tile + two_level_tile(type);
-    if (b == 0) __builtin_prefetch(next, 0, 3);
+    const uint8_t *ahead = tile + TWO_LEVEL_AHEAD;
+    if (b == 0) __builtin_prefetch(ahead, 0, 3);
     int32x4_t first[4], second[4];
     for (int i = 0; i < 4; i++) {
       uint8x16_t low[4], high[4];
       UNROLL
       for (int j = 0; j < 4; j++) two_level_codes(type, tile, b, j, i, low + j, high + j);
-      __builtin_prefetch(next + 64 + 256 * b + 64 * i, 0, 3);
+      __builtin_prefetch(ahead + 64 + 256 * b + 64 * i, 0, 3);
       if (type == Q5 ? i == 0 : type == Q6 && i % 2 == 0)
-        __builtin_prefetch(plane_line(type, next, b, i), 0, 3);
+        __builtin_prefetch(plane_line(type, ahead, b, i), 0, 3);
       first[i] = dot4_half(low, x, vdupq_n_s32(zero * x_sums[0]));
       second[i] = dot4_half(high, x + 16, vdupq_n_s32(zero * x_sums[1]));
     }
-    v16i both[2];
-    memcpy(both, first, sizeof first);
-    memcpy(both + 1, second, sizeof second);
+    v16i halves[2];
+    memcpy(halves, first, sizeof first);
+    memcpy(halves + 1, second, sizeof second);
     v16f first_scale, second_scale;
     half_scales(tile, b, &first_scale, &second_scale);
-    dots[s] = both_halves(both[0], first_scale, both[1], second_scale);
+    v16f both = both_halves(halves[0], first_scale, halves[1], second_scale);
+    acc[s] = fma16(both, (v16f)x_scale, acc[s]);
   }
 }
 

@@ -9,15 +9,15 @@ INLINE void dense_two_level_one(two_level type, const uint8_t *w, size_t stride,
   for (size_t b = 0; b < 2 * tiles; b += 2, w += two_level_tile(type)) {
     UNROLL
     for (int h = 0; h < 2; h++) {
-      v16f dots[STREAMS];
-      const int8_t *codes = x->codes + 32 * (b + h);
-      two_level_dots(type, w, stride, streams, h, codes, x->half_sums + 2 * (b + h), dots);
-      for (int s = 0; s < streams; s++) acc[s] = fma16(dots[s], (v16f)x->scales[b + h], acc[s]);
+      const int16_t *sums = x->half_sums + 2 * (b + h);
+      add_two_level_block(type, w, stride, streams, h, x->codes + 32 * (b + h), sums,
+                          x->scales[b + h], acc);
     }
   }
 }
 
-// The same of one row group for up to 16 tokens: a tile's weights are expanded once for all of them.
+// The same of one row group for up to 16 tokens: a tile's weights are expanded once for all of
+// them.
 INLINE void dense_two_level_tile(two_level type, const uint8_t *w, const ember_token_tile *x,
                                  size_t tiles, v16f *sums) {
   for (size_t t = 0; t < x->tokens; t++) sums[t] = 0;
@@ -48,10 +48,9 @@ INLINE v16f residual_two_level(two_level type, const uint8_t *w, const ember_tok
     const uint8_t *tile = w + b / 2 * two_level_tile(type);
     const int8_t *codes = x->residual_codes + 32 * at;
     const int16_t *sums = x->residual_half_sums + 2 * at;
-    v16f dot;
-    if (b % 2) two_level_dots(type, tile, 0, 1, 1, codes, sums, &dot);
-    else two_level_dots(type, tile, 0, 1, 0, codes, sums, &dot);
-    acc = fma16(dot, (v16f)x->residual_scales[at], acc);
+    float scale = x->residual_scales[at];
+    if (b % 2) add_two_level_block(type, tile, 0, 1, 1, codes, sums, scale, &acc);
+    else add_two_level_block(type, tile, 0, 1, 0, codes, sums, scale, &acc);
   }
   return acc;
 }
@@ -60,10 +59,13 @@ INLINE void finish_two_level(two_level type, ember_matrix m, const ember_token_t
                              ember_output y, size_t g, size_t token, v16f acc) {
   const uint8_t *group = m.data + g * m.group_stride, *tiles = group + ROW_SCALES;
   const uint8_t *steps = tiles + m.column_tiles * two_level_tile(type);
-  // The tiles' prefetches reach as far as if no row scales came before those of the row group behind.
-  __builtin_prefetch(steps + 64 * m.outlier_steps + two_level_tile(type), 0, 3);
+  // What the tiles do not ask for: they are AHEAD of each other, not of outliers and row scales.
+  for (size_t s = 0; s <= m.outlier_steps; s++)
+    __builtin_prefetch(steps + TWO_LEVEL_AHEAD + 64 * s, 0, 3);
   acc = residual_two_level(type, tiles, x, token, acc);
-  acc = acc * load16((const float *)group);
+  v16f row_scales;
+  memcpy(&row_scales, group, sizeof row_scales);
+  acc = acc * row_scales;
   acc = add_outliers(steps, m.outlier_steps, x->values + token * x->columns, acc);
   store_rows(y, m.rows, g, token, acc);
 }

@@ -1,6 +1,6 @@
-// The types with two levels of scales where there are products of bytes in 32 bits: both halves of a
-// block are summed apart and then multiplied with their scales, as floats, all of it exact (64 · 127
-// · 16 · 128 < 2^24).
+// The types with two levels of scales where sums of products of bytes have 32 bits: both halves of
+// a block are summed apart and then multiplied with their scales, as floats, all of it exact
+// (2 · 32 · 127 · 16 · 128 < 2^24).
 
 typedef int16_t v16s __attribute__((ext_vector_type(16)));
 

@@ -114,10 +114,10 @@ static void multiply(const ember_kernels *kernels, weight_type type, ember_matri
 }
 
 static void compare_product(kernel_pair kernels, product_case c) {
-  begin_case("multiply_%s, %zu rows × %zu columns, %zu tokens, %zu outlier steps, weights %s, values %s, "
-             "misaligned by %zu%s%s%s",
-             type_names[c.type], c.rows, c.columns, c.tokens, c.outlier_steps, filling_names[c.weights],
-             activity_names[c.values], c.misalignment,
+  begin_case("multiply_%s, %zu rows × %zu columns, %zu tokens, %zu outlier steps, "
+             "weights %s, values %s, misaligned by %zu%s%s%s",
+             type_names[c.type], c.rows, c.columns, c.tokens, c.outlier_steps,
+             filling_names[c.weights], activity_names[c.values], c.misalignment,
              c.bias ? ", bias" : "", c.accumulate ? ", accumulating" : "",
              c.partial ? ", some groups" : "");
   ember_matrix m = random_matrix(&c);
