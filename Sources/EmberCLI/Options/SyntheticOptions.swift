@@ -12,14 +12,14 @@ struct SyntheticOptions: ParsableArguments {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Bits per weight of its layers' matrices: 4, 8 or 16. (default: 4)", valueName: "bits"))
+      "Bits per weight of its layers' matrices: 4, 5, 6, 8 or 16. (default: 4)", valueName: "bits"))
   var bits: Precision?
 
   @Option(
     name: .long,
     help: ArgumentHelp(
       "Bits per weight of its embedding table and output head."
-        + " (default: 8 with --bits 4, else as --bits)", valueName: "bits"))
+        + " (default: 6 with --bits 4 or 5, else as --bits)", valueName: "bits"))
   var tableBits: Precision?
 
   @Option(

@@ -17,9 +17,9 @@ import SystemPackage
 /// arguments give the same bytes.
 package struct SyntheticModel: Sendable {
   package var shape: SyntheticShape
-  /// 4, 8 or 16: the precision of the layers' matrices.
+  /// 4, 5, 6, 8 or 16: the precision of the layers' matrices, all of them alike.
   package var bits: Int
-  /// The same for embedding and head; as in a conversion, 8 where `bits` is 4, else `bits`.
+  /// The same for embedding and head; as in a conversion, 6 where `bits` is 4 or 5, else `bits`.
   package var tableBits: Int
   /// Weights kept in fp16 beside their blocks, in percent of every matrix in blocks.
   package var outlierPercent: Double
@@ -32,7 +32,7 @@ package struct SyntheticModel: Sendable {
   ) {
     self.shape = shape
     self.bits = bits
-    self.tableBits = tableBits ?? (bits == 4 ? 8 : bits)
+    self.tableBits = tableBits ?? (bits == 4 || bits == 5 ? 6 : bits)
     self.outlierPercent = outlierPercent
   }
 
@@ -150,7 +150,9 @@ package struct SyntheticModel: Sendable {
 
   private static func type(_ bits: Int) -> BlockType {
     switch bits {
-    case 4: .q4
+    case 4: .q4n
+    case 5: .q5
+    case 6: .q6
     case 8: .q8
     default: .f16
     }

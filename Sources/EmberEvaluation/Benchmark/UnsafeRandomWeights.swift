@@ -33,10 +33,10 @@ enum RandomWeights {
   }
 
   /// Row groups of one layout, one after another, as a model file holds them: random codes, scales
-  /// around 0.02 / 8, and outliers of up to ten times the largest weight, whose codes are zero.
+  /// around 0.02 / 8, and outliers of up to ten times the largest weight, whose codes are next to zero.
   ///
   /// - Parameters:
-  ///   - layout: of type f16, q8 or q4, with rows and columns that need no padding.
+  ///   - layout: of any type but f32, with rows and columns that need no padding.
   ///   - count: row groups to make.
   static func rowGroups(
     of layout: TensorLayout, count: Int, random: inout SplitMix64
@@ -48,8 +48,12 @@ enum RandomWeights {
         // In bounds: a row group is `stride` bytes, of which its tiles and steps are a part.
         let base = UnsafeMutableRawBufferPointer(
           rebasing: bytes[group * stride..<(group + 1) * stride])
+        for row in 0..<layout.type.rowScaleBytes / 4 {
+          let value = Float(random.nextUnit() + 0.5) * scale(layout.type) / 127
+          base.storeBytes(of: value, toByteOffset: 4 * row, as: Float.self)
+        }
         for tile in 0..<layout.columnTiles {
-          let first = tile * layout.type.tileBytes
+          let first = layout.tileOffset(rowGroup: 0, columnTile: tile)
           fillTile(
             UnsafeMutableRawBufferPointer(rebasing: base[first..<first + layout.type.tileBytes]),
             layout.type, &random)
@@ -66,6 +70,11 @@ enum RandomWeights {
     for offset in stride(from: 0, to: tile.count, by: 8) {
       tile.storeBytes(of: random.next(), toByteOffset: offset, as: UInt64.self)
     }
+    if type.isGrouped {
+      // Four groups of 16 scales each: 64 to 127.
+      for i in 0..<64 { tile[i] = 64 | tile[i] & 63 }
+      return
+    }
     // Two blocks of 16 scales each; f16 has weights alone.
     let halves = type == .f16 ? tile.count / 2 : 32
     for i in 0..<halves {
@@ -75,8 +84,15 @@ enum RandomWeights {
     }
   }
 
-  /// Weights reach ±0.02 or so in either type.
-  private static func scale(_ type: BlockType) -> Float { type == .q8 ? 0.02 / 128 : 0.02 / 8 }
+  /// Weights reach ±0.02 or so in every type.
+  private static func scale(_ type: BlockType) -> Float {
+    switch type {
+    case .q8: 0.02 / 128
+    case .q4n, .q6: 0.02 / 32
+    case .q5: 0.02 / 16
+    case .f32, .f16, .q4: 0.02 / 8
+    }
+  }
 
   /// The steps of one row group. Each lane's columns ascend: one from each of as many equal ranges
   /// of columns as there are steps.
@@ -94,18 +110,18 @@ enum RandomWeights {
         group.storeBytes(
           of: UInt16(column), toByteOffset: base + 2 * lane, as: UInt16.self)
         group.storeBytes(of: Half.bits(value), toByteOffset: base + 32 + 2 * lane, as: UInt16.self)
-        clearCode(in: group, layout.type, column: column, lane: lane)
+        clearCode(in: group, layout, column: column, lane: lane)
       }
     }
   }
 
-  /// Makes the code at an outlier's place that of zero, as the format asks.
+  /// Makes the code at an outlier's place that of zero, or of a level next to it.
   private static func clearCode(
-    in group: UnsafeMutableRawBufferPointer, _ type: BlockType, column: Int, lane: Int
+    in group: UnsafeMutableRawBufferPointer, _ layout: TensorLayout, column: Int, lane: Int
   ) {
-    let tile = column / 64 * type.tileBytes
+    let tile = layout.tileOffset(rowGroup: 0, columnTile: column / 64)
     let (block, inner) = (column % 64 / 32, column % 32)
-    if type == .q8 {
+    if layout.type == .q8 {
       group[tile + 64 + 512 * block + 64 * (inner / 4) + 4 * lane + inner % 4] = 128
     } else {
       let at = tile + 64 + 256 * block + 64 * (inner % 16 / 4) + 4 * lane + inner % 4

@@ -41,7 +41,8 @@ extension Checkpoint {
       ) throws(CheckpointError) {
         guard let factors = Self.factors(try sizes(ofRows: weight(producer))) else { return }
         scalings[weight(producer), default: TensorScaling()].rows = factors
-        scalings[TensorName.bias(producer, layer: layer), default: TensorScaling()].columns = factors
+        scalings[TensorName.bias(producer, layer: layer), default: TensorScaling()].columns =
+          factors
         scalings[weight(reader), default: TensorScaling()].columns = columns.map { 1 / factors[$0] }
       }
       try fold(norm: .attention, into: [.query, .key, .value])

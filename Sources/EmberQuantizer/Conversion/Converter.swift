@@ -55,7 +55,9 @@ public struct Converter: Sendable {
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)
     let statistics = try statistics(of: source, isCancelled: isCancelled, progress: progress)
-    let total = source.tensors.reduce(0) { $0 + $1.rows * $1.columns * passes(over: $1, in: source) }
+    let total = source.tensors.reduce(0) {
+      $0 + $1.rows * $1.columns * passes(over: $1, in: source)
+    }
     var writer = try ModelFileWriter(creating: output)
     var state = ConversionProgress(done: 0, total: total, tensor: "")
     var extent: Substring?
