@@ -30,8 +30,17 @@ MAGIC = b"\x89EMBR\r\n\x1a"
 RECORD_BYTES = {"extent table": 16, "tensor directory": 192, "metadata": 0, "tokenizer": 0}
 FRAME_LIMITS = {"metadata": 64 << 20, "tokenizer": 256 << 20}
 WINDOW_LIMIT = 8 << 20
-TYPES = ("f32", "f16", "q8", "q4")
-TILE_BYTES, ZERO_CODE = {"f16": 2048, "q8": 1088, "q4": 576}, {"f16": 0, "q8": 128, "q4": 8}
+TYPES = ("f32", "f16", "q8", "q4", "q4n", "q5", "q6")
+TILE_BYTES = {"f16": 2048, "q8": 1088, "q4": 576, "q4n": 576, "q5": 704, "q6": 832}
+PADDING_CODE = {"f16": 0, "q8": 128, "q4": 8, "q4n": 0, "q5": 0, "q6": 0}
+VALUES = {  # of the codes
+    "q8": np.arange(256, dtype=np.int32) - 128,
+    "q4": np.arange(16, dtype=np.int32) - 8,
+    "q4n": np.array([0, 5, 11, 16, 20, 24, 27, 30, 33, 35, 38, 41, 45, 49, 54, 60], np.int32) - 32,
+    "q5": np.arange(32, dtype=np.int32) - 16,
+    "q6": np.arange(64, dtype=np.int32) - 32,
+}
+GROUPED = ("q4n", "q5", "q6")  # those with row scales
 CHUNK_WEIGHTS = 1 << 22  # weights unpacked at once, which bounds the memory
 
 Section = namedtuple("Section", "offset size count record crc")  # count: of records, or raw bytes
@@ -165,15 +174,22 @@ class Model:
         for g in range(0, len(groups), per_chunk):
             chunk = groups[g:g + per_chunk]
             rows = min(t.rows - 16 * g, 16 * len(chunk))
-            codes, scales = unpack(t, chunk)
+            codes, scales, row_scales = unpack(t, chunk)
             padding = codes[rows:], codes[:, t.columns:]
-            require(all((p == ZERO_CODE[t.type]).all() for p in padding), f"tensor {t.name}: padding is not zero")
-            bits = codes[:0] if t.type == "f16" else scales.view("<u2")
-            require(not bits[rows:].any() and not bits[:, -(-t.columns // 32):].any(),
-                    f"tensor {t.name}: the scale of a padding block is not zero")
-            expected, numbers, unit = (("finite weights", codes.view("<f2"), "column") if t.type == "f16" else
-                                       ("a finite scale", scales, "block"))
-            require_finite(t, expected, numbers, lambda i: (16 * g + i // numbers.shape[1], i % numbers.shape[1]), unit)
+            require(all((p == PADDING_CODE[t.type]).all() for p in padding), f"tensor {t.name}: padding is not zero")
+            if t.type != "f16":  # scales with all bits zero, so that -0 is refused too
+                bits = scales if t.type in GROUPED else scales.view("<u2")
+                width = codes.shape[1] // scales.shape[1]
+                require(not bits[rows:].any() and not bits[:, -(-t.columns // width):].any(),
+                        f"tensor {t.name}: the scale of a padding block is not zero")
+            if t.type in GROUPED:
+                require(not row_scales.view("<u4")[rows:].any(),
+                        f"tensor {t.name}: the scale of a padding row is not zero")
+                require_finite(t, "a finite scale", row_scales, lambda i: (16 * g + i, None))
+            else:
+                expected, numbers, unit = (("finite weights", codes.view("<f2"), "column") if t.type == "f16" else
+                                           ("a finite scale", scales, "block"))
+                require_finite(t, expected, numbers, lambda i: (16 * g + i // numbers.shape[1], i % numbers.shape[1]), unit)
             r, c, values = outliers(t, chunk, rows)
             in_use += len(r)
             require(in_use <= t.outliers, f"tensor {t.name}: more lanes in use than its {t.outliers} outliers")
@@ -182,8 +198,12 @@ class Model:
             if t.type == "f16":
                 weights = codes.view("<f2").astype(np.float32)
             else:
-                weights = codes.reshape(len(codes), -1, 32).astype(np.float32) - ZERO_CODE[t.type]
-                weights *= scales.astype(np.float32)[:, :, None]
+                weights = VALUES[t.type][codes].reshape(*scales.shape, -1)
+                if t.type in GROUPED:  # exact, until the row's scale
+                    weights = (weights * scales.astype(np.int32)[:, :, None]).astype(np.float32)
+                    weights *= row_scales[:, None, None]
+                else:
+                    weights = weights.astype(np.float32) * scales.astype(np.float32)[:, :, None]
                 weights = weights.reshape(codes.shape)
                 np.add.at(weights, (r, c), values)  # in step order, where a column comes again
             yield weights[:rows, :t.columns]
@@ -198,10 +218,10 @@ def parse_tensor(index, record):
     require(number < len(TYPES), f"tensor {name}: block type {number} is unknown, known are {known}")
     t = Tensor(name, TYPES[number], *fields)
     require(t.rows >= 1 and t.columns >= 1, f"tensor {name}: shape {t.rows} x {t.columns}")
-    require(t.steps == 0 or (t.type in ("q8", "q4") and t.columns <= 65536 and t.steps <= t.columns),
+    require(t.steps == 0 or (t.type not in ("f32", "f16") and t.columns <= 65536 and t.steps <= t.columns),
             f"tensor {name}: {t.steps} outlier steps in {t.type} with {t.columns} columns")
     size = (4 * t.rows * t.columns if t.type == "f32" else
-            -(-t.rows // 16) * (-(-t.columns // 64) * TILE_BYTES[t.type] + 64 * t.steps))
+            -(-t.rows // 16) * (row_scale_bytes(t) + -(-t.columns // 64) * TILE_BYTES[t.type] + 64 * t.steps))
     require(t.size == size, f"tensor {name}: {t.size} bytes, its shape has {size}")
     require(t.outliers <= t.rows * t.steps, f"tensor {name}: {t.outliers} outliers in {t.steps} steps")
     require(math.isfinite(t.error) and t.error >= 0, f"tensor {name}: relative error {t.error}")
@@ -209,27 +229,54 @@ def parse_tensor(index, record):
     return t
 
 
+def row_scale_bytes(t):
+    return 64 if t.type in GROUPED else 0
+
+
 def unpack(t, chunk):
-    """Codes (padded rows x columns; f16: the bits of the halves) and scales (rows x blocks) of row groups."""
+    """Of row groups, the codes (padded rows x columns; f16: the bits of the halves), the scales (rows x blocks or
+    groups) and the row scales."""
     n, c = len(chunk), -(-t.columns // 64)
-    tiles = chunk[:, :c * TILE_BYTES[t.type]].reshape(n, c, -1)
+    head = row_scale_bytes(t)
+    tiles = chunk[:, head:head + c * TILE_BYTES[t.type]].reshape(n, c, -1)
     if t.type == "f16":
-        return tiles.view("<u2").reshape(n, c, 64, 16).transpose(0, 3, 1, 2).reshape(16 * n, 64 * c), None
+        return tiles.view("<u2").reshape(n, c, 64, 16).transpose(0, 3, 1, 2).reshape(16 * n, 64 * c), None, None
+    if t.type in GROUPED:
+        row_scales = np.ascontiguousarray(chunk[:, :head]).view("<f4").reshape(16 * n)
+        scales = tiles[:, :, :64].view(np.int8).reshape(n, c, 2, 16, 2).transpose(0, 3, 1, 2, 4).reshape(16 * n, 4 * c)
+        return grouped_codes(t, tiles).transpose(0, 5, 1, 2, 3, 4, 6).reshape(16 * n, 64 * c), scales, row_scales
     scales = tiles[:, :, :64].view("<f2").reshape(n, c, 2, 16).transpose(0, 3, 1, 2).reshape(16 * n, 2 * c)
     packed = tiles[:, :, 64:].reshape(n, c, 2, -1, 16, 4).transpose(0, 4, 1, 2, 3, 5)  # group, r, tile, b, j, i
     if t.type == "q4":
         packed = np.stack((packed & 15, packed >> 4), axis=4)  # a block's first 16 columns, then the others
-    return packed.reshape(16 * n, 64 * c), scales
+    return packed.reshape(16 * n, 64 * c), scales, None
 
 
-def require_finite(t, expected, numbers, place, unit):
-    """place: row and column (or block) of an index into the flattened numbers."""
+def grouped_codes(t, tiles):
+    """Codes of q4n, q5 and q6 tiles: row group, tile, b, h, j, r, i."""
+    n, c = tiles.shape[:2]
+    low = tiles[:, :, 64:576].reshape(n, c, 2, 4, 16, 4)  # b, j, r, i
+    codes = np.stack((low & 15, low >> 4), axis=3)
+    if t.type == "q5":
+        high = tiles[:, :, 576:].reshape(n, c, 2, 16, 4)  # b, r, i
+        for h, j in itertools.product(range(2), range(4)):
+            codes[:, :, :, h, j] |= (high >> (2 * j + h) & 1) << 4
+    if t.type == "q6":
+        high = tiles[:, :, 576:].reshape(n, c, 2, 2, 16, 4)  # b, j div 2, r, i
+        for h, j in itertools.product(range(2), range(4)):
+            codes[:, :, :, h, j] |= (high[:, :, :, j // 2] >> (4 * (j % 2) + 2 * h) & 3) << 4
+    return codes
+
+
+def require_finite(t, expected, numbers, place, unit=None):
+    """place: row and column (or block) of an index into the flattened numbers; there is no unit in numbers of rows."""
     finite = np.isfinite(numbers)
     if not finite.all():
         index = int(np.argmin(finite))
         row, other = place(index)
         found = "NaN" if np.isnan(numbers.flat[index]) else "infinity"
-        raise Violation(f"tensor {t.name}: expected {expected}, found {found} at row {row}, {unit} {other}")
+        where = f"row {row}" + (f", {unit} {other}" if unit else "")
+        raise Violation(f"tensor {t.name}: expected {expected}, found {found} at {where}")
 
 
 def outliers(t, chunk, rows):

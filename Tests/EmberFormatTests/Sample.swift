@@ -45,6 +45,8 @@ struct SampleTensor {
           bytes[4 * index + byte] = UInt8(value.bitPattern >> UInt32(8 * byte) & 255)
         }
       }
+    } else if type.isGrouped {
+      (bytes, count) = Self.grouped(type, rows, columns, outlierSteps, &generator)
     } else {
       let (groups, tiles) = ((rows + 15) / 16, (columns + 63) / 64)
       let tileBytes = [BlockType.f16: 2048, .q8: 1088, .q4: 576][type] ?? 0
@@ -64,7 +66,7 @@ struct SampleTensor {
               let inside = 16 * group + r < rows && 64 * tile + c < columns
               let code = UInt8(generator.next() % 255) + 1
               switch type {
-              case .f32: break
+              case .f32, .q4n, .q5, .q6: break
               case .f16:
                 let half = 0x3000 | UInt16(code)
                 store(inside ? half : 0, at: base + 32 * c + 2 * r)
@@ -104,6 +106,57 @@ struct LinearCongruential {
   }
 }
 
+extension SampleTensor {
+  /// Bytes and outliers of a tensor of q4n, q5 or q6, likewise.
+  private static func grouped(
+    _ type: BlockType, _ rows: Int, _ columns: Int, _ outlierSteps: Int,
+    _ generator: inout LinearCongruential
+  ) -> (bytes: [UInt8], outliers: Int) {
+    let (groups, tiles) = ((rows + 15) / 16, (columns + 63) / 64)
+    let tileBytes = [BlockType.q4n: 576, .q5: 704, .q6: 832][type] ?? 0
+    let codes: UInt64 = [BlockType.q4n: 16, .q5: 32, .q6: 64][type] ?? 0
+    let stride = 64 + tiles * tileBytes + 64 * outlierSteps
+    var bytes = [UInt8](repeating: 0, count: groups * stride)
+    var count = 0
+    for group in 0..<groups {
+      for r in 0..<min(16, rows - 16 * group) {
+        let start = group * stride
+        // Below 1/256 in size, of either sign.
+        let rowScale = Float(Int(generator.next() % 2043) - 1021) / 262_144
+        for byte in 0..<4 {
+          bytes[start + 4 * r + byte] = UInt8(rowScale.bitPattern >> UInt32(8 * byte) & 255)
+        }
+        for column in 0..<columns {
+          let base = start + 64 + column / 64 * tileBytes
+          let (c, i) = (column % 64, column % 4)
+          let (b, h, j) = (c / 32, c % 32 / 16, c % 16 / 4)
+          let code = UInt8(generator.next() % codes)
+          bytes[base + 64 + 256 * b + 64 * j + 4 * r + i] |= (code & 15) << UInt8(4 * h)
+          if type == .q5 {
+            bytes[base + 576 + 64 * b + 4 * r + i] |= (code >> 4) << UInt8(2 * j + h)
+          } else if type == .q6 {
+            bytes[base + 576 + 128 * b + 64 * (j / 2) + 4 * r + i] |=
+              (code >> 4) << UInt8(4 * (j % 2) + 2 * h)
+          }
+          if column % 16 == 0 {
+            bytes[base + 32 * b + 2 * r + h] =
+              UInt8(bitPattern: Int8(Int(generator.next() % 255) - 127))
+          }
+        }
+        for step in 0..<outlierSteps where (r + step) % 3 == 0 {
+          let lane = start + 64 + tiles * tileBytes + 64 * step + 2 * r
+          let column = UInt16(generator.next() % UInt64(columns))
+          bytes[lane] = UInt8(column & 255)
+          bytes[lane + 1] = UInt8(column >> 8)
+          (bytes[lane + 32], bytes[lane + 33]) = (UInt8(r), 0x49)
+          count += 1
+        }
+      }
+    }
+    return (bytes, count)
+  }
+}
+
 /// A model file with all types, ragged shapes and three extents.
 enum Sample {
   static let metadata = Array(#"{"name": "sample", "layers": 1}"#.utf8)
@@ -121,6 +174,9 @@ enum Sample {
       [
         try SampleTensor("final_norm.weight", .f32, 3, 5),
         try SampleTensor("head", .f16, 1, 1),
+        try SampleTensor("grouped.0", .q4n, 17, 172, outlierSteps: 3),
+        try SampleTensor("grouped.1", .q5, 33, 65),
+        try SampleTensor("grouped.2", .q6, 16, 64, outlierSteps: 1),
       ],
     ]
   }

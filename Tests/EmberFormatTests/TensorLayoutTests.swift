@@ -20,9 +20,32 @@ import Testing
     #expect(f32.paddedColumns == 5)
   }
 
+  @Test(arguments: [(BlockType.q4n, 576), (.q5, 704), (.q6, 832)])
+  func rowScalesComeFirst(_ type: BlockType, _ tileBytes: Int) throws {
+    let layout = try TensorLayout(type: type, rows: 17, columns: 172, outlierSteps: 3)
+    let stride = 64 + 3 * tileBytes + 3 * 64
+    #expect(layout.rowGroupStride == stride)
+    #expect(layout.byteCount == 2 * stride)
+    #expect(layout.tileOffset(rowGroup: 0, columnTile: 0) == 64)
+    #expect(layout.tileOffset(rowGroup: 1, columnTile: 2) == stride + 64 + 2 * tileBytes)
+    #expect(layout.outlierOffset(rowGroup: 1) == stride + 64 + 3 * tileBytes)
+    #expect(layout.paddedRows == 32)
+    #expect(layout.paddedColumns == 192)
+    #expect(try TensorLayout(type: type, rows: 1, columns: 1).byteCount == 64 + tileBytes)
+  }
+
+  @Test func numbersInFiles() {
+    let numbers: [(BlockType, UInt32)] = [
+      (.f32, 0), (.f16, 1), (.q8, 2), (.q4, 3), (.q4n, 4), (.q5, 5), (.q6, 6),
+    ]
+    #expect(numbers.count == BlockType.allCases.count)
+    for (type, number) in numbers { #expect(BlockType(rawValue: number) == type) }
+    #expect(BlockType(rawValue: 7) == nil)
+  }
+
   @Test func names() {
     for type in BlockType.allCases { #expect(BlockType(name: type.name) == type) }
-    #expect(BlockType(name: "q5") == nil)
+    #expect(BlockType(name: "q3") == nil)
   }
 
   @Test(arguments: BlockType.allCases, [0, -1, .min, .max, .max - 15, .max / 2, 1 << 40])
@@ -46,6 +69,12 @@ import Testing
     #expect(!outliers(.f32, 64, 1))
     #expect(!outliers(.q4, 4, 5))
     #expect(!outliers(.q4, 64, -1))
+    for type in [BlockType.q4n, .q5, .q6] {
+      #expect(outliers(type, 65_536, 1))
+      #expect(outliers(type, 4, 4))
+      #expect(!outliers(type, 65_537, 1))
+      #expect(!outliers(type, 4, 5))
+    }
     #expect(!outliers(.q4, 64, .max))
   }
 }
