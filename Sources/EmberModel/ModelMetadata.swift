@@ -12,7 +12,7 @@ public struct ModelMetadata: Codable, Sendable, Equatable {
 
   /// How the weights were quantized.
   public struct Recipe: Codable, Sendable, Equatable {
-    /// 4, 8 or 16: the precision of the layers' matrices.
+    /// 4, 5, 6, 8 or 16: the precision of the layers' matrices.
     public var bits: Int
     /// The precision of the embedding table and the output head.
     public var tableBits: Int

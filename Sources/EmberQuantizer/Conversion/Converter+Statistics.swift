@@ -29,9 +29,15 @@ extension Converter {
         source.tensors.contains(where: { type(of: $0, in: source).isGrouped })
       else { return nil }
       var moments: [CalibrationSite: SecondMoments] = [:]
-      try calibrator.run(
-        randomTokens: Self.randomTokens, isCancelled: isCancelled, progress: report
-      ) { moments[$0] = $1 }
+      do {
+        try calibrator.run(
+          randomTokens: Self.randomTokens, isCancelled: isCancelled, progress: report
+        ) { moments[$0] = $1 }
+      } catch QuantizerError.weightTooLarge, CalibrationError.notFinite, CalibrationError.tooLarge {
+        // What cannot be run in halves, or not here, can still be converted: by what the weights
+        // themselves tell of their inputs.
+        return nil
+      }
       return InputStatistics(moments, tiedHead: tied)
     case .text(let text):
       let kept = options.statisticsOutput

@@ -148,14 +148,16 @@ struct MatrixConverter {
       }
     }
     if type != .f16 {
+      // In order, so that an outlier's block is never squared by itself: it would drown the rest.
+      let outliers = encoder.outliers.sorted { $0.column < $1.column }
+      var next = 0
       for column in 0..<tensor.columns {
-        let lost = weights[column] - encoder.blockValue(column)
+        var lost = weights[column] - encoder.blockValue(column)
+        if next < outliers.count, outliers[next].column == column {
+          lost -= Half.value(encoder.stored(outliers[next]))
+          next += 1
+        }
         error += lost * lost
-      }
-      for outlier in encoder.outliers {
-        let lost = weights[outlier.column] - encoder.blockValue(outlier.column)
-        let left = lost - Half.value(encoder.stored(outlier))
-        error += left * left - lost * lost
       }
     }
     loss.rowSquares.append(output)

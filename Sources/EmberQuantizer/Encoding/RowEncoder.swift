@@ -93,7 +93,8 @@ final class RowEncoder {
 
   /// The half that makes the block's value up to an outlier's.
   func stored(_ outlier: (column: Int, value: Float)) -> UInt16 {
-    Half.bits(outlier.value - blockValue(outlier.column))
+    // Without a level zero, the difference may be larger than the weight, and than a half.
+    Half.bits(min(max(outlier.value - blockValue(outlier.column), -65_504), 65_504))
   }
 
   /// Encodes a row without outliers.
