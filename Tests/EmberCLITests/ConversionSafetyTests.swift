@@ -97,7 +97,7 @@ struct ConversionSafetyTests {
   @Test(
     "a reader written from the specification alone dequantizes what Ember computes with",
     .enabled(if: ProcessInfo.processInfo.environment["EMBER_PYTHON"] != nil),
-    arguments: ["4", "8", "16"])
+    arguments: ["4", "5", "6", "8", "16"])
   func independentReader(bits: String) async throws {
     defer { try? FileManager.default.removeItem(at: folder) }
     let outliers = bits == "16" ? [] : ["--outliers", "1"]

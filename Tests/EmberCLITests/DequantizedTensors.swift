@@ -33,7 +33,9 @@ enum DequantizedTensors {
   ) throws {
     let base = try #require(file.bytes(of: record).baseAddress)
     let layout = record.layout
-    let types: [BlockType: MatrixType] = [.f16: .f16, .q8: .q8, .q4: .q4]
+    let types: [BlockType: MatrixType] = [
+      .f16: .f16, .q8: .q8, .q4: .q4, .q4n: .q4n, .q5: .q5, .q6: .q6,
+    ]
     guard let type = types[layout.type] else {
       for c in 0..<layout.columns {
         values[c] = base.load(fromByteOffset: 4 * (row * layout.columns + c), as: Float.self)
