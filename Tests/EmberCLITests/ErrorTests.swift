@@ -183,6 +183,7 @@ struct ErrorTests {
       ["quantize", "m", "--tensor-type", "*=f32"], ["quantize", "m", "--tensor-type", "*="],
       ["quantize", "m", "--tensor-type", ""], ["quantize", "m", "--calibrate"],
       ["quantize", "m", "--calibrate", "t", "--statistics", "s"],
+      ["bench", "--synthetic", "tiny", "--table-bits", "6"],
       ["quantize", "m", "--outliers", "-1"], ["quantize", "m", "--outliers", "11"],
       ["quantize", "m", "--outliers", "nan"], ["quantize", "m", "--threads", "0"], ["quantize"],
       ["perplexity", "m"], ["perplexity", "m", "--text", "t", "--context", "2"],

@@ -30,6 +30,12 @@ struct CalibrationOptionGroup: ParsableArguments {
     completion: .file(), transform: OutputPath.init(argument:))
   var saveStatistics: OutputPath?
 
+  func validate() throws {
+    if calibrate != nil, !statistics.isEmpty {
+      throw ValidationError("--calibrate and --statistics: expected one of them, found both")
+    }
+  }
+
   /// Refuses places that cannot be meant before anything is computed.
   ///
   /// - Throws: `CommandError`
@@ -46,12 +52,9 @@ struct CalibrationOptionGroup: ParsableArguments {
     }
   }
 
-  /// - Throws: `ValidationError`, `CommandError` where the text cannot be read.
+  /// - Throws: `CommandError` where the text cannot be read.
   func source() throws -> CalibrationSource {
     if let calibrate {
-      if !statistics.isEmpty {
-        throw ValidationError("--calibrate and --statistics: expected one of them, found both")
-      }
       return .text(try TextInput.file(calibrate))
     }
     return statistics.isEmpty ? .automatic : .statistics(statistics)

@@ -13,14 +13,14 @@ struct SyntheticOptions: ParsableArguments {
     name: .long,
     help: ArgumentHelp(
       "Bits per weight of its layers' matrices: 4, 8 or 16. (default: 4)", valueName: "bits"))
-  var bits: Precision?
+  var bits: SyntheticPrecision?
 
   @Option(
     name: .long,
     help: ArgumentHelp(
       "Bits per weight of its embedding table and output head."
         + " (default: 8 with --bits 4, else as --bits)", valueName: "bits"))
-  var tableBits: Precision?
+  var tableBits: SyntheticPrecision?
 
   @Option(
     name: .long,
@@ -70,4 +70,11 @@ struct SyntheticOptions: ParsableArguments {
       throw ValidationError(error.description)
     }
   }
+}
+
+/// The precisions that a model of random weights can be made in.
+enum SyntheticPrecision: Int, ExpressibleByArgument, CaseIterable {
+  case four = 4
+  case eight = 8
+  case sixteen = 16
 }
