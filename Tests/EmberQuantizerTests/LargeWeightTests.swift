@@ -34,13 +34,15 @@ struct LargeWeightTests {
     return FilePath(folder.appending(path: "model.bin").path)
   }
 
-  @Test(arguments: [
-    (16, Float(7e4), nil, false), (16, 6.5e4, nil, true), (8, 1e7, nil, false), (8, 1e6, nil, true),
-    (8, -1e20, nil, false), (4, 1e6, BlockType.q4, false), (4, -4e5, .q4, true),
-    // Groups have scales in single precision.
-    (4, 1e6, nil, true), (4, -9e14, nil, true), (4, 1.1e15, nil, false), (4, 3e38, nil, false),
-    (5, 9e14, nil, true), (6, -1.1e15, nil, false),
-  ] as [(Int, Float, BlockType?, Bool)])
+  @Test(
+    arguments: [
+      (16, Float(7e4), nil, false), (16, 6.5e4, nil, true), (8, 1e7, nil, false),
+      (8, 1e6, nil, true),
+      (8, -1e20, nil, false), (4, 1e6, BlockType.q4, false), (4, -4e5, .q4, true),
+      // Groups have scales in single precision.
+      (4, 1e6, nil, true), (4, -9e14, nil, true), (4, 1.1e15, nil, false), (4, 3e38, nil, false),
+      (5, 9e14, nil, true), (6, -1.1e15, nil, false),
+    ] as [(Int, Float, BlockType?, Bool)])
   func limits(bits: Int, value: Float, type: BlockType?, isHeld: Bool) throws {
     let folder = try TestData.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -49,7 +51,8 @@ struct LargeWeightTests {
     let converter = Converter(
       checkpoint: checkpoint, output: output,
       options: QuantizationOptions(
-        bits: bits, tensorTypes: type.map { [TensorTypeRule(pattern: "layers.*", type: $0)] } ?? []))
+        bits: bits, tensorTypes: type.map { [TensorTypeRule(pattern: "layers.*", type: $0)] } ?? [])
+    )
     if isHeld {
       #expect(try converter.run().largestRelativeError?.error ?? 0 < 0.5)
       return

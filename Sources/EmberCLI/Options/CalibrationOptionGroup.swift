@@ -13,7 +13,8 @@ struct CalibrationOptionGroup: ParsableArguments {
 
   @Option(
     name: .long,
-    help: ArgumentHelp("Text to run the model over, to learn what matters.", valueName: "text file"),
+    help: ArgumentHelp(
+      "Text to run the model over, to learn what matters.", valueName: "text file"),
     completion: .file(), transform: filePath)
   var calibrate: FilePath?
 

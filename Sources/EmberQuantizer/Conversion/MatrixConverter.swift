@@ -103,7 +103,8 @@ struct MatrixConverter {
           let writer = RowGroupWriter(layout: layout, bytes: bytes + group * layout.rowGroupStride)
           writer.clear()
           let first = values + 16 * group * tensor.columns
-          together?.encode(first, count: min(16, rows.count - 16 * group), steps: layout.outlierSteps)
+          together?.encode(
+            first, count: min(16, rows.count - 16 * group), steps: layout.outlierSteps)
           for lane in 0..<min(16, rows.count - 16 * group) {
             let row = 16 * group + lane
             let weights = values + row * tensor.columns

@@ -84,7 +84,9 @@ private struct NearestLevels: LaneRounder {
     let (code, level) = levels.nearest(numbers)
     codes[column] = SIMD16<Int8>(truncatingIfNeeded: code)
     var rounded = level * scale
-    if kept != 0 { for lane in 0..<16 where kept >> lane & 1 != 0 { rounded[lane] = weights[lane] } }
+    if kept != 0 {
+      for lane in 0..<16 where kept >> lane & 1 != 0 { rounded[lane] = weights[lane] }
+    }
     return rounded
   }
 }

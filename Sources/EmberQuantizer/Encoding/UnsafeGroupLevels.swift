@@ -18,7 +18,8 @@ final class GroupLevels: BlockEncoding, @unchecked Sendable {
   private let factors: UnsafeMutablePointer<Float>
   private var levels: ember_levels
 
-  static let q4n = GroupLevels(uneven: MatrixType.q4nGrid.map { Float($0) - 32 }, step: 0.05, tries: 4)
+  static let q4n = GroupLevels(
+    uneven: MatrixType.q4nGrid.map { Float($0) - 32 }, step: 0.05, tries: 4)
   static let q5 = GroupLevels(lowest: -16, highest: 15, step: 0.03, tries: 3)
   static let q6 = GroupLevels(lowest: -32, highest: 31, step: 0.015, tries: 3)
 

@@ -73,7 +73,9 @@ struct RowEncoderTests {
     }
   }
 
-  @Test("An outlier gives its weight back to half precision, and its group loses less", arguments: types)
+  @Test(
+    "An outlier gives its weight back to half precision, and its group loses less", arguments: types
+  )
   func outliers(type: BlockType) {
     var row = Self.weights(256, seed: 2)
     row[37] = 90

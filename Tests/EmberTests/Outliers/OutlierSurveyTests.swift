@@ -65,7 +65,9 @@ struct OutlierSurveyTests {
 
   @Test(
     "counts are those of the file's bytes",
-    arguments: [(4, OutlierBudget.percent(0.5)), (4, .percent(2)), (5, .percent(1)), (8, .percent(1))])
+    arguments: [
+      (4, OutlierBudget.percent(0.5)), (4, .percent(2)), (5, .percent(1)), (8, .percent(1)),
+    ])
   func counts(_ bits: Int, _ outliers: OutlierBudget) throws {
     let model = try ConvertedModel.bundled(bits: bits, outliers: outliers).model
     let bytes = try Self.bytes(model)
