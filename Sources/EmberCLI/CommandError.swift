@@ -23,8 +23,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case outputNotRegularFile(FilePath, option: String = "-o")
   /// A folder where the output should be written.
   case outputIsFolder(FilePath, option: String = "-o")
-  /// A picture that would replace a file that the command reads.
-  case plotIsInput(FilePath)
+  /// An output that would replace a file that the command reads.
+  case outputIsInput(FilePath, option: String)
   /// Standard output or a file behind it takes no more.
   case cannotWriteOutput(Errno)
   /// `EMBER_KERNELS` names kernels that there are not, or that this machine cannot run.
@@ -37,7 +37,7 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .argumentNotUTF8: .usage
     case .promptTooLongForModel: .invalidData
     case .inputIsModel: .unsupported
-    case .outputIsFolder, .outputNotRegularFile, .plotIsInput: .cannotCreate
+    case .outputIsFolder, .outputNotRegularFile, .outputIsInput: .cannotCreate
     case .cannotWriteOutput: .inputOutput
     case .kernelsUnavailable: .usage
     }
@@ -70,9 +70,9 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .outputIsFolder(let path, let option):
       "\(path): is a folder, expected the name of a file to write: choose another output with"
         + " \(option)"
-    case .plotIsInput(let path):
-      "\(path): is read by this command, the picture would replace it: choose another output with"
-        + " --plot"
+    case .outputIsInput(let path, let option):
+      "\(path): is read by this command, the output would replace it: choose another output with"
+        + " \(option)"
     case .cannotWriteOutput(let errno):
       "standard output: cannot write: \(errno)"
     case .kernelsUnavailable(let name, let available):

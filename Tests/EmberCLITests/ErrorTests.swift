@@ -177,7 +177,13 @@ struct ErrorTests {
       ["run", "m", "--seed", "-1"], ["run", "m", "--seed", "x"], ["run", "m", "--stop", ""],
       ["run", "m", "--prompt", "x", "--prompt-file", "y"], ["run", "m", "--nonsense"], ["run"],
       ["run", "m", "--max-tokens", "99999999999999999999"], ["nonsense"],
-      ["quantize", "m", "--bits", "5"], ["quantize", "m", "--table-bits", "3"],
+      ["quantize", "m", "--bits", "7"], ["quantize", "m", "--table-bits", "3"],
+      ["quantize", "m", "--recipe", "finest"], ["quantize", "m", "--tensor-type", "head"],
+      ["quantize", "m", "--tensor-type", "=q4"], ["quantize", "m", "--tensor-type", "*=q7"],
+      ["quantize", "m", "--tensor-type", "*=f32"], ["quantize", "m", "--tensor-type", "*="],
+      ["quantize", "m", "--tensor-type", ""], ["quantize", "m", "--calibrate"],
+      ["quantize", "m", "--calibrate", "t", "--statistics", "s"],
+      ["bench", "--synthetic", "tiny", "--table-bits", "6"],
       ["quantize", "m", "--outliers", "-1"], ["quantize", "m", "--outliers", "11"],
       ["quantize", "m", "--outliers", "nan"], ["quantize", "m", "--threads", "0"], ["quantize"],
       ["perplexity", "m"], ["perplexity", "m", "--text", "t", "--context", "2"],
@@ -215,6 +221,8 @@ struct ErrorTests {
       (["run", "m", "-n", "99999999999999999999"], "expected a whole number"),
       (["run", "m", "--stop", ""], "found an empty"), (["run", "m", "--stop="], "empty"),
       (["quantize", "m", "--outliers", "5%"], "0 to 10"),
+      (["quantize", "m", "--tensor-type", "*=q3"], "found *=q3"),
+      (["quantize", "m", "--recipe", "finest"], "balanced"),
       (["logits", "m", "--tokens", ""], "expected ids"),
     ])
   func values(_ arguments: [String], _ words: String) async throws {
@@ -289,6 +297,7 @@ struct ErrorTests {
     for option in [
       ["tokenize", "model.q4", "--file"], ["perplexity", "model.q4", "--text"],
       ["compare", "model.q4", "model.q4", "--text"], ["run", "model.q4", "--prompt-file"],
+      ["quantize", "model.bin", "--calibrate"],
     ] {
       for (file, status, words) in [
         ("missing.txt", 66, "no such file"), (".", 66, "folder"), ("bad.txt", 65, "byte 6"),

@@ -119,7 +119,9 @@ struct PlotTests {
     let matrices = try #require(json["matrices"] as? [[String: Any]])
     let plain = try await checkpoint.ember("inspect", "model.q4", "--json")
     let tensors = try #require(try plain.json["tensors"] as? [[String: Any]])
-    let expected = tensors.filter { ["q4", "q8"].contains($0["type"] as? String) }
+    let expected = tensors.filter {
+      ["q4", "q4n", "q5", "q6", "q8"].contains($0["type"] as? String)
+    }
     #expect(matrices.map { $0["name"] as? String } == expected.map { $0["name"] as? String })
     #expect(matrices.map { $0["outliers"] as? Int } == expected.map { $0["outliers"] as? Int })
     let histogram = try #require(json["histogram"] as? [[String: Any]])

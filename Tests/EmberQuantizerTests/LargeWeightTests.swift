@@ -1,3 +1,4 @@
+import EmberFormat
 import EmberQuantizer
 import EmberTestSupport
 import Foundation
@@ -33,17 +34,25 @@ struct LargeWeightTests {
     return FilePath(folder.appending(path: "model.bin").path)
   }
 
-  @Test(arguments: [
-    (16, Float(7e4), false), (16, 6.5e4, true), (8, 1e7, false), (8, 1e6, true), (4, 1e6, false),
-    (4, -4e5, true), (4, 3e38, false), (8, -1e20, false),
-  ])
-  func limits(bits: Int, value: Float, isHeld: Bool) throws {
+  @Test(
+    arguments: [
+      (16, Float(7e4), nil, false), (16, 6.5e4, nil, true), (8, 1e7, nil, false),
+      (8, 1e6, nil, true),
+      (8, -1e20, nil, false), (4, 1e6, BlockType.q4, false), (4, -4e5, .q4, true),
+      // Groups have scales in single precision.
+      (4, 1e6, nil, true), (4, -9e14, nil, true), (4, 1.1e15, nil, false), (4, 3e38, nil, false),
+      (5, 9e14, nil, true), (6, -1.1e15, nil, false),
+    ] as [(Int, Float, BlockType?, Bool)])
+  func limits(bits: Int, value: Float, type: BlockType?, isHeld: Bool) throws {
     let folder = try TestData.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
     let checkpoint = try Self.checkpoint(value, in: folder)
     let output = FilePath(folder.appending(path: "model.out").path)
     let converter = Converter(
-      checkpoint: checkpoint, output: output, options: QuantizationOptions(bits: bits))
+      checkpoint: checkpoint, output: output,
+      options: QuantizationOptions(
+        bits: bits, tensorTypes: type.map { [TensorTypeRule(pattern: "layers.*", type: $0)] } ?? [])
+    )
     if isHeld {
       #expect(try converter.run().largestRelativeError?.error ?? 0 < 0.5)
       return

@@ -87,6 +87,7 @@ struct QuantizeCommand: ParsableCommand {
     if let output, output.namesFolder { throw CommandError.outputIsFolder(output.path) }
     if (try? ModelFile(opening: input)) != nil { throw CommandError.inputIsModel(input) }
     let target = output?.path ?? Converter.defaultOutput(for: input, bits: bits.rawValue)
+    try calibration.check(output: target)
     let converter = Converter(
       checkpoint: input, output: target,
       options: QuantizationOptions(
@@ -133,6 +134,14 @@ struct QuantizeCommand: ParsableCommand {
       throw CommandError.outputIsFolder(path)
     } catch FormatError.notRegularFile(let path) {
       throw CommandError.outputNotRegularFile(path)
+    } catch CalibrationError.file(.isDirectory(let path))
+      where path == calibration.saveStatistics?.path
+    {
+      throw CommandError.outputIsFolder(path, option: "--save-statistics")
+    } catch CalibrationError.file(.notRegularFile(let path))
+      where path == calibration.saveStatistics?.path
+    {
+      throw CommandError.outputNotRegularFile(path, option: "--save-statistics")
     }
   }
 }

@@ -31,12 +31,31 @@ struct CalibrationOptionGroup: ParsableArguments {
     completion: .file(), transform: OutputPath.init(argument:))
   var saveStatistics: OutputPath?
 
-  /// - Throws: `ValidationError`, `CommandError` where the text cannot be read.
+  func validate() throws {
+    if calibrate != nil, !statistics.isEmpty {
+      throw ValidationError("--calibrate and --statistics: expected one of them, found both")
+    }
+  }
+
+  /// Refuses places that cannot be meant before anything is computed.
+  ///
+  /// - Throws: `CommandError`
+  func check(output: FilePath) throws {
+    if let saveStatistics, saveStatistics.namesFolder {
+      throw CommandError.outputIsFolder(saveStatistics.path, option: "--save-statistics")
+    }
+    for input in statistics + [calibrate].compactMap({ $0 }) where input.namesSameFile(as: output) {
+      throw CommandError.outputIsInput(output, option: "-o")
+    }
+    // Statistics may be added to the file that they were read from; a text is no such file.
+    if let calibrate, let path = saveStatistics?.path, calibrate.namesSameFile(as: path) {
+      throw CommandError.outputIsInput(path, option: "--save-statistics")
+    }
+  }
+
+  /// - Throws: `CommandError` where the text cannot be read.
   func source() throws -> CalibrationSource {
     if let calibrate {
-      if !statistics.isEmpty {
-        throw ValidationError("--calibrate and --statistics: expected one of them, found both")
-      }
       return .text(try TextInput.file(calibrate))
     }
     return statistics.isEmpty ? .automatic : .statistics(statistics)

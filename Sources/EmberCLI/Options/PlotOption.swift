@@ -1,7 +1,6 @@
 import ArgumentParser
 import Ember
 import EmberFormat
-import Foundation
 
 /// Where a picture of the result goes.
 struct PlotOption: ParsableArguments {
@@ -22,7 +21,9 @@ struct PlotOption: ParsableArguments {
   /// - Parameter inputs: files that the command reads, which the picture must not replace.
   func check(inputs: [FilePath]) throws {
     guard let path else { return }
-    if inputs.contains(where: { isSame($0, path) }) { throw CommandError.plotIsInput(path) }
+    if inputs.contains(where: { $0.namesSameFile(as: path) }) {
+      throw CommandError.outputIsInput(path, option: "--plot")
+    }
     try namingOption(path) { () throws(FormatError) in try FileReplacement.check(path) }
   }
 
@@ -43,23 +44,5 @@ struct PlotOption: ParsableArguments {
     } catch .notRegularFile {
       throw CommandError.outputNotRegularFile(path, option: "--plot")
     }
-  }
-
-  /// The same path, or another name of the same file.
-  private func isSame(_ a: FilePath, _ b: FilePath) -> Bool {
-    func resolved(_ path: FilePath) -> String {
-      URL(filePath: path.string).resolvingSymlinksInPath().standardizedFileURL.path
-    }
-    func identity(_ path: FilePath) -> [Int?]? {
-      guard let values = try? FileManager.default.attributesOfItem(atPath: resolved(path)) else {
-        return nil
-      }
-      return [values[.systemNumber] as? Int, values[.systemFileNumber] as? Int]
-    }
-    if resolved(a) == resolved(b) { return true }
-    guard let first = identity(a), let second = identity(b), !first.contains(nil) else {
-      return false
-    }
-    return first == second
   }
 }

@@ -9,7 +9,8 @@ extension Converter {
 
   /// What the recipe wants to know of the matrices' inputs; nil where it wants nothing.
   func statistics(
-    of source: Checkpoint, isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
+    of source: Checkpoint, warnings: inout [String], isCancelled: () -> Bool,
+    progress: (ConversionProgress) -> Void
   ) throws -> InputStatistics? {
     let tied = source.architecture.tiedHead
     let calibrator = Calibrator(
@@ -33,9 +34,10 @@ extension Converter {
         try calibrator.run(
           randomTokens: Self.randomTokens, isCancelled: isCancelled, progress: report
         ) { moments[$0] = $1 }
-      } catch QuantizerError.weightTooLarge, CalibrationError.notFinite, CalibrationError.tooLarge {
-        // What cannot be run in halves, or not here, can still be converted: by what the weights
-        // themselves tell of their inputs.
+      } catch let error where Self.isBeyondHalves(error) {
+        // Blocks hold larger weights than the halves that calibration computes with; nobody asked
+        // for it, so it must not stop what is possible without.
+        warnings.append("not calibrated on random tokens, as recipe balanced would: \(error)")
         return nil
       }
       return InputStatistics(moments, tiedHead: tied)
@@ -52,15 +54,26 @@ extension Converter {
       }
       let kept = options.statisticsOutput
       let path = kept ?? temporaryStatistics
+      // Before anything is written: what was saved for another model stays unsaved here.
+      for path in paths { _ = try opened(path, deleting: false, for: source) }
       try StatisticsFile.merge(paths, into: path, isCancelled: isCancelled)
       return InputStatistics(
         try opened(path, deleting: kept == nil, for: source), tiedHead: tied)
     }
   }
 
-  /// Beside the output, where there is room for a file of that kind of size.
+  /// Whether computing in half precision failed on weights that blocks may well hold.
+  private static func isBeyondHalves(_ error: any Error) -> Bool {
+    if case QuantizerError.weightTooLarge = error { return true }
+    if case CalibrationError.notFinite = error { return true }
+    return false
+  }
+
+  /// Beside the output, where there is room for a file of that kind of size. Always the same name:
+  /// what a killed run leaves of it, the next run for the same output removes.
   private var temporaryStatistics: FilePath {
-    FilePath(output.string + ".statistics." + String(UInt32.random(in: 0...UInt32.max), radix: 16))
+    output.removingLastComponent().appending(
+      ".\(output.lastComponent?.string ?? "model").statistics")
   }
 
   /// A file that is to be deleted is so at once: what is open can still be read, and whatever ends

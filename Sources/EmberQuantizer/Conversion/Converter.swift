@@ -54,11 +54,13 @@ public struct Converter: Sendable {
     try refuseOverwritingInput(source)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)
-    let statistics = try statistics(of: source, isCancelled: isCancelled, progress: progress)
     let total = source.tensors.reduce(0) {
       $0 + $1.rows * $1.columns * passes(over: $1, in: source)
     }
+    // First of all, so that an output that cannot be written costs nobody a calibration.
     var writer = try ModelFileWriter(creating: output)
+    let statistics = try statistics(
+      of: source, warnings: &summary.warnings, isCancelled: isCancelled, progress: progress)
     var state = ConversionProgress(done: 0, total: total, tensor: "")
     var extent: Substring?
     var importance = InputImportance(architecture: source.architecture)
@@ -192,6 +194,15 @@ public struct Converter: Sendable {
     case nil: break
     }
     if inputs.contains(target) { throw .outputIsInput(path: output.string) }
+    guard let statistics = options.statisticsOutput else { return }
+    if inputs.contains(resolved(statistics)) {
+      throw .outputIsInput(path: statistics.string, option: "--save-statistics")
+    }
+    if resolved(statistics) == target {
+      throw .invalidOption(
+        name: "--save-statistics", expected: "another file than the model's",
+        found: statistics.string)
+    }
   }
 }
 

@@ -12,8 +12,8 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
   case weightTooLarge(tensor: String, row: Int, column: Int, value: Float, limit: Float)
   /// The caller asked to stop; nothing is written.
   case cancelled
-  /// The output would replace a file of the checkpoint.
-  case outputIsInput(path: String)
+  /// The output, or the statistics, would replace a file of the checkpoint.
+  case outputIsInput(path: String, option: String = "-o")
 
   public var description: String {
     switch self {
@@ -29,8 +29,8 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
         + "at this precision; is the checkpoint whole?"
     case .cancelled:
       "stopped; nothing was written"
-    case .outputIsInput(let path):
-      "\(path): is part of the checkpoint itself: choose another output with -o"
+    case .outputIsInput(let path, let option):
+      "\(path): is part of the checkpoint itself: choose another output with \(option)"
     }
   }
 }

@@ -6,23 +6,23 @@ import EmberKernels
 /// An outlier is worth its bytes where the block loses much less without it: its scale no longer
 /// has to reach so far. So the gain of a candidate is the fall of its block's error when it is
 /// taken out and the scale searched again, and candidates are taken greedily, the best block first.
-final class RowEncoder {
+package final class RowEncoder {
   let type: BlockType
   let columns: Int
   /// Weights under one scale.
-  let width: Int
-  let blockCount: Int
+  package let width: Int
+  package let blockCount: Int
   /// The row without its outliers, [blockCount][width]; zeros behind the last column.
   let weights: UnsafeMutablePointer<Float>
   /// [blockCount][width]
-  let codes: UnsafeMutablePointer<Int8>
+  package let codes: UnsafeMutablePointer<Int8>
   /// [blockCount], as the file will hold them after `finish`.
-  let scales: UnsafeMutablePointer<Float>
+  package let scales: UnsafeMutablePointer<Float>
   /// Grouped types: the scale that the groups' are multiples of, and the multiples.
-  private(set) var rowScale: Float = 0
-  let multiples: UnsafeMutablePointer<Int8>
+  package private(set) var rowScale: Float = 0
+  package let multiples: UnsafeMutablePointer<Int8>
   /// Columns taken out, in the order of their gain, and their values.
-  private(set) var outliers: [(column: Int, value: Float)] = []
+  package private(set) var outliers: [(column: Int, value: Float)] = []
 
   private let encoding: any BlockEncoding
   /// How much an error in each column matters, [blockCount][width]; 0 where an outlier makes up
@@ -44,7 +44,7 @@ final class RowEncoder {
   }
 
   /// - Parameter importance: of each column; nil where all are alike.
-  init(type: BlockType, columns: Int, importance given: [Float]?) {
+  package init(type: BlockType, columns: Int, importance given: [Float]?) {
     self.type = type
     self.columns = columns
     self.given = given
@@ -80,25 +80,25 @@ final class RowEncoder {
   }
 
   /// Σ importance · error² over the row.
-  var error: Float {
+  package var error: Float {
     var sum: Float = 0
     for block in 0..<blockCount { sum += errors[block] }
     return sum
   }
 
   /// What the block of a column holds for it; an outlier is added to that.
-  func blockValue(_ column: Int) -> Float {
+  package func blockValue(_ column: Int) -> Float {
     encoding.level(codes[column]) * scales[column / width]
   }
 
   /// The half that makes the block's value up to an outlier's.
-  func stored(_ outlier: (column: Int, value: Float)) -> UInt16 {
-    // Without a level zero, the difference may be larger than the weight, and than a half.
+  package func stored(_ outlier: (column: Int, value: Float)) -> UInt16 {
+    // An outlier is within a half's range, but the difference may be a step beyond: q4n has no zero.
     Half.bits(min(max(outlier.value - blockValue(outlier.column), -65_504), 65_504))
   }
 
   /// Encodes a row without outliers.
-  func load(_ row: UnsafePointer<Float>) {
+  package func load(_ row: UnsafePointer<Float>) {
     for outlier in outliers { importance[outlier.column] = given?[outlier.column] ?? 1 }
     outliers.removeAll(keepingCapacity: true)
     candidates.removeAll(keepingCapacity: true)
@@ -108,7 +108,7 @@ final class RowEncoder {
 
   /// Takes out the weight whose absence gains most; returns its gain, or nil where none gains
   /// more than `least`.
-  func takeOutlier(gainingAtLeast least: Float = 0) -> Float? {
+  package func takeOutlier(gainingAtLeast least: Float = 0) -> Float? {
     if candidates.isEmpty {
       for block in 0..<blockCount { candidates.append(bestCandidate(in: block, least)) }
     }
@@ -127,7 +127,7 @@ final class RowEncoder {
 
   /// Makes the scales what the file can hold, once all outliers are taken: in grouped types
   /// multiples of one scale for the row, of which the neighbours are tried too.
-  func finish() {
+  package func finish() {
     guard let levels = encoding as? GroupLevels else { return }
     var largest: Float = 0
     for block in 0..<blockCount { largest = max(largest, abs(scales[block])) }

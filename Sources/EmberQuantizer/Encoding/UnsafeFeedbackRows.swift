@@ -4,9 +4,9 @@ import EmberKernels
 /// A group of 16 rows whose codes are chosen one column after another, each making up for what the
 /// columns before it lost. Scales and outliers are found first, by each row's own encoder, and
 /// stay: the static groups of GPTQ.
-final class FeedbackRows {
+package final class FeedbackRows {
   /// The rows' encoders; after `encode` they hold what the file will.
-  let rows: [RowEncoder]
+  package let rows: [RowEncoder]
   private let feedback: ErrorFeedback
   private let levels: GroupLevels
   private let columns: Int
@@ -18,7 +18,7 @@ final class FeedbackRows {
   /// Rows whose weight in a column is an outlier, a bit each.
   private var outliers: [UInt16]
 
-  init?(type: BlockType, columns: Int, importance: [Float]?, feedback: ErrorFeedback) {
+  package init?(type: BlockType, columns: Int, importance: [Float]?, feedback: ErrorFeedback) {
     guard let levels = GroupLevels.of(type) else { return nil }
     self.levels = levels
     self.feedback = feedback
@@ -42,7 +42,7 @@ final class FeedbackRows {
   }
 
   /// Encodes `count` rows of `values`, at most 16, with up to `steps` outliers each.
-  func encode(_ values: UnsafePointer<Float>, count: Int, steps: Int) {
+  package func encode(_ values: UnsafePointer<Float>, count: Int, steps: Int) {
     weights.update(repeating: 0, count: 16 * columns)
     for column in 0..<columns { outliers[column] = 0 }
     for (lane, row) in rows.prefix(count).enumerated() {

@@ -51,24 +51,30 @@ struct NovelModelTests {
   }
 
   // The bounds: round to nearest, absmax scale, blocks of 32, fp32 activations (data README).
+  // These models have no weights that are worth an outlier's bytes, so auto takes none or few.
   @Test(
     "4 bits: no worse than plain rounding without outliers, better with them",
     arguments: [("novel-llama", 50.5441, 50.7535), ("novel-gpt2", 73.8477, 76.7863)])
   func fourBits(name: String, papers: Double, secondHalf: Double) throws {
     let without = try Self.perplexity(name, 4, .percent(0))
     #expect(without.papers <= papers && without.secondHalf <= secondHalf, "\(without)")
-    for outliers in [OutlierBudget.automatic, .percent(0.5), .percent(1.6)] {
+    let automatic = try Self.perplexity(name, 4, .automatic)
+    #expect(automatic.papers <= without.papers, "\(automatic), without \(without)")
+    #expect(automatic.secondHalf <= without.secondHalf, "\(automatic), without \(without)")
+    for outliers in [OutlierBudget.percent(0.5), .percent(1.6)] {
       let with = try Self.perplexity(name, 4, outliers)
       #expect(with.papers < without.papers, "\(outliers): \(with), without \(without)")
       #expect(with.secondHalf < without.secondHalf, "\(outliers): \(with), without \(without)")
     }
   }
 
-  @Test("emergent weights: 4 bits fall apart without outliers and stay whole by default")
+  // Blocks of 32 fell apart without outliers, by more than 30 %; groups of 16, with errors weighed
+  // by the inputs, lose 2 %.
+  @Test("emergent weights: 4 bits suffer without outliers and stay whole by default")
   func emergent() throws {
     let plain = try Self.perplexity("novel-llama", 4, .automatic).papers
     let without = try Self.perplexity("novel-llama-emergent", 4, .percent(0)).papers
-    #expect(relative(without, to: plain) > 0.3)
+    #expect(relative(without, to: plain) > 0.01)
     let kept = try Self.perplexity("novel-llama-emergent", 4, .automatic).papers
     #expect(abs(relative(kept, to: plain)) < 0.01, "\(kept), plain \(plain)")
     let plainEight = try Self.perplexity("novel-llama", 8, .automatic).papers
@@ -78,12 +84,16 @@ struct NovelModelTests {
 
   @Test("feature dimensions: int8 activations do not let them spoil a shared scale")
   func features() throws {
-    for (bits, bound) in [(8, 1e-3), (4, 1e-2)] {
-      for outliers in [OutlierBudget.automatic, .percent(0)] {
-        let plain = try Self.perplexity("novel-llama", bits, outliers).papers
-        let features = try Self.perplexity("novel-llama-features", bits, outliers).papers
-        #expect(abs(relative(features, to: plain)) < bound, "\(bits) bits: \(features), \(plain)")
-      }
+    // Without outliers, 4 bits lose 3.4 %: the weights that read such dimensions are tiny, and q4n's
+    // uneven grid has no level at zero (with q4 for the layers it is 0.6 %). By default they are
+    // outliers.
+    for (bits, outliers, bound) in [
+      (8, OutlierBudget.automatic, 1e-3), (8, .percent(0), 1e-3), (4, .automatic, 3e-3),
+      (4, .percent(0), 0.05),
+    ] {
+      let plain = try Self.perplexity("novel-llama", bits, outliers).papers
+      let features = try Self.perplexity("novel-llama-features", bits, outliers).papers
+      #expect(abs(relative(features, to: plain)) < bound, "\(bits) bits: \(features), \(plain)")
     }
   }
 }

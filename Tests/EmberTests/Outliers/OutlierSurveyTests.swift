@@ -22,21 +22,33 @@ struct OutlierSurveyTests {
         return u16(at) > 0x7FFF ? -size : size
       }
       let (rows, columns) = (tensor.layout.rows, tensor.layout.columns)
-      let isFour = tensor.layout.type.name == "q4"
-      let (tiles, tileBytes) = ((columns + 63) / 64, isFour ? 576 : 1088)
+      // Bytes of a tile, bytes before the tiles, and the largest level of a code.
+      let pages = [
+        "q8": (1088, 0, 127.0), "q4": (576, 0, 8), "q4n": (576, 64, 32), "q5": (704, 64, 16),
+        "q6": (832, 64, 32),
+      ]
+      let (tileBytes, before, level) = pages[tensor.layout.type.name] ?? (0, 0, 0)
+      let tiles = (columns + 63) / 64
       let steps = tensor.layout.outlierSteps
-      let stride = tiles * tileBytes + 64 * steps
+      let stride = before + tiles * tileBytes + 64 * steps
+      /// The scale of a weight's block.
+      func scale(_ start: Int, _ lane: Int, _ column: Int) -> Double {
+        let tile = start + before + column / 64 * tileBytes
+        if before == 0 { return half(tile + 32 * (column % 64 / 32) + 2 * lane) }
+        let at = start + 4 * lane
+        let single = Float(bitPattern: UInt32(u16(at)) | UInt32(u16(at + 2)) << 16)
+        let place = tile + 32 * (column % 64 / 32) + 2 * lane + column % 32 / 16
+        return Double(single * Float(Int8(bitPattern: bytes[place])))
+      }
       for group in 0..<(rows + 15) / 16 {
         for step in 0..<steps {
-          let start = tensor.offset + group * stride + tiles * tileBytes + 64 * step
+          let start = tensor.offset + group * stride + before + tiles * tileBytes + 64 * step
           for lane in 0..<16 where u16(start + 2 * lane) != 0 || u16(start + 32 + 2 * lane) != 0 {
             let (column, row) = (u16(start + 2 * lane), 16 * group + lane)
             count += 1
             byColumn[column, default: 0] += 1
             byRow[row, default: 0] += 1
-            let tile = tensor.offset + group * stride + column / 64 * tileBytes
-            let scale = half(tile + 32 * (column % 64 / 32) + 2 * lane)
-            let reach = abs(scale) * (isFour ? 8 : 127)
+            let reach = abs(scale(tensor.offset + group * stride, lane, column)) * level
             let value = abs(half(start + 32 + 2 * lane))
             let ratio = value == 0 ? 0 : value / reach
             largest = max(largest, ratio)
@@ -53,7 +65,9 @@ struct OutlierSurveyTests {
 
   @Test(
     "counts are those of the file's bytes",
-    arguments: [(4, OutlierBudget.automatic), (4, .percent(2)), (8, .percent(1))])
+    arguments: [
+      (4, OutlierBudget.percent(0.5)), (4, .percent(2)), (5, .percent(1)), (8, .percent(1)),
+    ])
   func counts(_ bits: Int, _ outliers: OutlierBudget) throws {
     let model = try ConvertedModel.bundled(bits: bits, outliers: outliers).model
     let bytes = try Self.bytes(model)
@@ -125,17 +139,15 @@ struct OutlierSurveyTests {
     let model = try ConvertedModel.bundled(bits: 4, outliers: .percent(2)).model
     let folder = try TemporaryFolder()
     let tensor = try #require(
-      model.file.tensors.first { $0.layout.outlierSteps > 0 && $0.layout.type == .q4 })
+      model.file.tensors.first { $0.layout.outlierSteps > 0 && $0.layout.type == .q4n })
     let step = tensor.offset + tensor.layout.outlierOffset(rowGroup: 1)
     let good = try Self.bytes(model)
-    let column = Int(good[step]) | Int(good[step + 1]) << 8
-    let scale =
-      tensor.offset + tensor.layout.tileOffset(rowGroup: 1, columnTile: column / 64)
-      + 32 * (column % 64 / 32)
+    // The upper half of the first row's scale, a single at the beginning of the group.
+    let scale = tensor.offset + tensor.layout.rowGroupStride + 2
     for (offset, value, words) in [
       (step, UInt16(tensor.layout.columns), "outliers in columns below"),
       (step, 0xFFFF, "outliers in columns below"), (step + 32, 0x7C00, "finite outliers"),
-      (step + 32, 0xFE01, "finite outliers"), (scale, 0x7E00, "a finite scale"),
+      (step + 32, 0xFE01, "finite outliers"), (scale, 0x7FC0, "a finite scale"),
     ] {
       var bytes = good
       bytes[offset] = UInt8(value & 255)
