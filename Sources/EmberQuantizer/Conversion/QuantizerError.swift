@@ -15,6 +15,9 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
   /// The output would replace a file of the checkpoint.
   case outputIsInput(path: String)
 
+  /// The weights do not fit into memory in half precision, as `--target-bits` needs them.
+  case modelTooLarge(bytes: Int, available: Int)
+
   public var description: String {
     switch self {
     case .invalidOption(let name, let expected, let found):
@@ -29,6 +32,9 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
         + "at this precision; is the checkpoint whole?"
     case .cancelled:
       "stopped; nothing was written"
+    case .modelTooLarge(let bytes, let available):
+      "--target-bits: measuring sensitivity takes \(bytes) bytes of memory, expected at most the "
+        + "\(available) available: choose types with --bits and --tensor-type"
     case .outputIsInput(let path):
       "\(path): is part of the checkpoint itself: choose another output with -o"
     }
