@@ -70,7 +70,8 @@ extension Converter {
     else {
       throw QuantizerError.invalidOption(
         name: "--target-bits",
-        expected: "\(hundredths(smallest, .up)) to \(hundredths(largest, .down)) for this checkpoint",
+        expected: "\(hundredths(smallest, .up)) to \(hundredths(largest, .down))"
+          + " for this checkpoint",
         found: "\(target)")
     }
   }
@@ -129,6 +130,11 @@ extension Converter {
       state.done += work(tensor.name)
       progress(state)
       return try Self.candidates.map { type in
+        if type == .f16 {
+          // What everything is compared with.
+          let layout = try TensorLayout(type: .f16, rows: tensor.rows, columns: tensor.columns)
+          return TypeChoice(layout: layout, divergence: 0)
+        }
         let other = type == .q4n ? first : try decoded(type, feedback: false)
         let ratio = first.weightedError > 0 ? other.weightedError / first.weightedError : 0
         return TypeChoice(layout: other.layout, divergence: divergence * ratio)
@@ -150,12 +156,19 @@ extension Converter {
   ) throws -> TypeAssignment {
     let bytes = target * Double(size.weightCount) / 8
     let most = bytes * (1 + Self.tolerance)
-    let allocator = TypeAllocator(tensors: choices)
+    let allocator = TypeAllocator(
+      tensors: choices.map { tensor in
+        tensor.map {
+          TypeAllocator.Choice(byteCount: $0.layout.byteCount, divergence: $0.divergence)
+        }
+      })
     func layouts(_ mix: TypeAllocator.Mix) -> [TensorLayout] {
       zip(choices, mix.choices).map { $0[$1].layout }
     }
     // What is not weights, as small as it can be; padding to whole pages differs between mixes.
-    let smallest = choices.map { $0.min { $0.byteCount < $1.byteCount }?.layout }.compactMap { $0 }
+    let smallest = choices.compactMap { tensor in
+      tensor.map(\.layout).min { $0.byteCount < $1.byteCount }
+    }
     let rest = size.byteCount(smallest) - smallest.reduce(0) { $0 + $1.byteCount }
     let limit = most - Double(rest) + Double(ModelFileWriter.largestPadding(smallest.count))
     let mixes = allocator.mixes(limit: Int(min(max(limit, 0), 1e18)))
@@ -186,7 +199,7 @@ extension Converter {
   ) -> TypeAssignment {
     var types: [String: BlockType] = [:]
     for (tensor, (options, index)) in zip(size.tensors, zip(choices, mix.choices)) {
-      types[tensor.name] = options[index].type
+      types[tensor.name] = options[index].layout.type
     }
     return TypeAssignment(types: types, divergence: mix.divergence)
   }

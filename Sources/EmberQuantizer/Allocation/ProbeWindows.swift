@@ -3,8 +3,8 @@ import EmberTokenizer
 
 /// The tokens on which the sensitivity of matrices is measured.
 enum ProbeWindows {
-  /// As many windows of as many tokens. The divergence is a mean over all of them; doubling them
-  /// moved no choice on the models that were tried.
+  /// As many windows of as many tokens. The divergence is a mean over all of them; twice as many
+  /// are no better on the models that were tried.
   static let count = 4
   static let length = 256
 

@@ -1,15 +1,4 @@
-import EmberFormat
 import Foundation
-
-/// What storing one tensor in one type costs.
-struct TypeChoice: Equatable {
-  var layout: TensorLayout
-  /// How much the choice adds to the KL divergence of the model, in nats.
-  var divergence: Double
-
-  var type: BlockType { layout.type }
-  var byteCount: Int { layout.byteCount }
-}
 
 /// Chooses a type for every tensor, so that the whole loses least for its bytes.
 ///
@@ -21,17 +10,34 @@ struct TypeChoice: Equatable {
 /// (the Lagrange multiplier), so that the result is optimal up to a share of one interval.
 ///
 /// Time and memory: O(tensors · choices · intervals).
-struct TypeAllocator {
-  /// The possible types of each tensor; none empty.
-  let tensors: [[TypeChoice]]
-  /// Intervals of bytes, at most.
-  var resolution = 4096
+package struct TypeAllocator {
+  /// What storing a tensor in one type costs.
+  package struct Choice: Sendable {
+    package var byteCount: Int
+    /// How much it adds to the KL divergence of the model, in nats.
+    package var divergence: Double
+
+    package init(byteCount: Int, divergence: Double) {
+      self.byteCount = byteCount
+      self.divergence = divergence
+    }
+  }
 
   /// A mix: the index of the choice for each tensor.
-  struct Mix: Equatable {
-    var choices: [Int]
-    var byteCount: Int
-    var divergence: Double
+  package struct Mix: Sendable, Equatable {
+    package var choices: [Int]
+    package var byteCount: Int
+    package var divergence: Double
+  }
+
+  /// The possible types of each tensor; none empty.
+  private let tensors: [[Choice]]
+  private let resolution: Int
+
+  /// - Parameter resolution: intervals of bytes, at most.
+  package init(tensors: [[Choice]], resolution: Int = 4096) {
+    self.tensors = tensors
+    self.resolution = max(1, resolution)
   }
 
   private struct Sum {
@@ -43,7 +49,7 @@ struct TypeAllocator {
   }
 
   /// The mixes of at most `limit` bytes that are worth considering, the smallest divergence first.
-  func mixes(limit: Int) -> [Mix] {
+  package func mixes(limit: Int) -> [Mix] {
     let smallest = tensors.reduce(0) { sum, choices in
       sum + (choices.map(\.byteCount).min() ?? 0)
     }

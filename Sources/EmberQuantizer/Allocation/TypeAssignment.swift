@@ -1,6 +1,12 @@
 import EmberFormat
 import EmberModel
 
+/// One way to store a tensor, and how much it adds to the KL divergence of the model, in nats.
+struct TypeChoice {
+  var layout: TensorLayout
+  var divergence: Double
+}
+
 /// The types that a conversion within a target of bits chose for its tensors.
 struct TypeAssignment {
   /// Of every matrix, by its name.

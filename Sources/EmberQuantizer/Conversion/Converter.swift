@@ -110,7 +110,8 @@ public struct Converter: Sendable {
     }
 
     summary.fileBytes = try writer.finish(
-      metadata: try metadata(of: source, assignment: assignment).encoded(), tokenizer: tokenizer.serialized())
+      metadata: try metadata(of: source, assignment: assignment).encoded(),
+      tokenizer: tokenizer.serialized())
     summary.seconds = (ContinuousClock.now - start) / .seconds(1)
     return summary
   }
@@ -237,8 +238,8 @@ extension QuantizationOptions {
     try check("--table-bits", resolvedTableBits)
     if targetBits != nil, tableBits != nil {
       throw .invalidOption(
-        name: "--target-bits", expected: "no --table-bits beside it (use --tensor-type embedding=q6)",
-        found: "both")
+        name: "--target-bits",
+        expected: "no --table-bits beside it, but --tensor-type embedding=q6", found: "both")
     }
     if recipe == .best, calibration == .automatic {
       throw .invalidOption(

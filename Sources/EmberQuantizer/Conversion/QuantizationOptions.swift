@@ -24,8 +24,9 @@ public struct QuantizationOptions: Sendable {
   public var threads: Int?
 
   public init(
-    bits: Int = 4, tableBits: Int? = nil, targetBits: Double? = nil, outliers: OutlierBudget = .automatic,
-    recipe: Recipe = .balanced, calibration: CalibrationSource = .automatic,
+    bits: Int = 4, tableBits: Int? = nil, targetBits: Double? = nil,
+    outliers: OutlierBudget = .automatic, recipe: Recipe = .balanced,
+    calibration: CalibrationSource = .automatic,
     statisticsOutput: FilePath? = nil, tensorTypes: [TensorTypeRule] = [],
     tokenizer: FilePath? = nil, threads: Int? = nil
   ) {
