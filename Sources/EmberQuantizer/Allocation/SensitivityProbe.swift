@@ -152,32 +152,32 @@ final class SensitivityProbe {
     return rows
   }
 
-  /// All weights in half precision, one matrix again in three more forms while it is replaced, the
-  /// states, and the distributions.
+  /// All weights in half precision, the largest matrix again while it is replaced, the states, and
+  /// the distributions.
   private static func refuseTooLarge(
     _ source: Checkpoint, windows: Int, length: Int
   ) throws {
     let a = source.architecture
-    var weights = 0
-    var largest = 0
+    var parts: [Int] = []
     for tensor in source.tensors {
-      let bytes = try TensorLayout(type: .f16, rows: tensor.rows, columns: tensor.columns).byteCount
-      weights = weights.addingReportingOverflow(bytes).overflow ? .max : weights + bytes
-      largest = max(largest, bytes)
+      let layout = try TensorLayout(type: .f16, rows: tensor.rows, columns: tensor.columns)
+      parts.append(layout.byteCount)
     }
+    // Of the largest, what is measured, its blocks, and one more that is made from it for a ratio.
+    let largest = parts.max() ?? 0
+    parts += [largest, largest, largest]
     // Few tokens times widths, layers and vocabularies below 2^27 each: no overflow.
     let tokens = windows * length
-    let states = 4 * tokens * a.width * (a.layerCount + 1)
-    let distributions = 4 * (tokens + length) * a.vocabularySize
+    parts.append(4 * tokens * a.width * (a.layerCount + 1))
+    parts.append(4 * (tokens + length) * a.vocabularySize)
+    var total = 0
+    for part in parts {
+      let (sum, overflow) = total.addingReportingOverflow(part)
+      total = overflow ? .max : sum
+    }
     let available = AvailableMemory.bytes
-    let rest = states + distributions
-    // Half of the largest for its blocks, and two threads' buffers of a few megabytes.
-    if weights > available || largest / 2 * 3 > available - weights
-      || rest > available - weights - largest / 2 * 3
-    {
-      throw QuantizerError.modelTooLarge(
-        bytes: weights.addingReportingOverflow(rest + largest / 2 * 3).overflow
-          ? .max : weights + rest + largest / 2 * 3, available: available)
+    if total > available {
+      throw QuantizerError.modelTooLarge(bytes: total, available: available)
     }
   }
 }
