@@ -236,6 +236,10 @@ extension QuantizationOptions {
     }
     try check("--bits", bits)
     try check("--table-bits", resolvedTableBits)
+    if let targetBits, !targetBits.isFinite {
+      throw .invalidOption(
+        name: "--target-bits", expected: "a number of bits, such as 5", found: "\(targetBits)")
+    }
     if targetBits != nil, tableBits != nil {
       throw .invalidOption(
         name: "--target-bits",
