@@ -141,6 +141,7 @@ extension ExitStatus {
       case .vocabularyMismatch, .weightTooLarge: .invalidData
       case .outputIsInput: .cannotCreate
       case .cancelled: .interrupted
+      case .modelTooLarge: .outOfMemory
       }
   }
 

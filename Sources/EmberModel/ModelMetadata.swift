@@ -16,12 +16,16 @@ public struct ModelMetadata: Codable, Sendable, Equatable {
     public var bits: Int
     /// The precision of the embedding table and the output head.
     public var tableBits: Int
+    /// Bits per weight of the whole file, where types were chosen for that; then `bits` and
+    /// `tableBits` are those of most layers' weights and of the embedding table.
+    public var targetBits: Double?
     /// `auto`, `0`, or the share of weights kept in fp16, in percent.
     public var outliers: String
 
-    public init(bits: Int, tableBits: Int, outliers: String) {
+    public init(bits: Int, tableBits: Int, targetBits: Double? = nil, outliers: String) {
       self.bits = bits
       self.tableBits = tableBits
+      self.targetBits = targetBits
       self.outliers = outliers
     }
   }

@@ -16,6 +16,7 @@ struct QuantizeCommand: ParsableCommand {
         ember quantize model.bin --bits 4
         ember quantize my-model/ --bits 8 -o my-model.q8
         ember quantize my-model/ --bits 4 --recipe best --calibrate story.txt
+        ember quantize my-model/ --target-bits 5 --calibrate story.txt
         ember quantize model.bin --bits 4 --outliers 0.5 --tokenizer tok4096.bin
 
       A calibration text should be like what the model will read, and not what it is tested on; \
@@ -41,9 +42,17 @@ struct QuantizeCommand: ParsableCommand {
   @Option(
     name: .long,
     help: ArgumentHelp(
-      "Bits per weight of the layers' matrices: 4, 5, 6 or 8 in blocks, or 16 for fp16.",
-      valueName: "bits"))
-  var bits: Precision = .four
+      "Bits per weight of the layers' matrices: 4, 5, 6 or 8 in blocks, or 16 for fp16."
+        + " (default: 4)", valueName: "bits"))
+  var bits: Precision?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Bits per weight of the whole file, such as 4.8, met to 1 %, in place of --bits: every matrix"
+        + " gets a type by how much the model's output suffers from rounding it, which is measured"
+        + " on the text of --calibrate.", valueName: "bits"))
+  var targetBits: Double?
 
   @Option(
     name: .long, parsing: .unconditional,
@@ -82,16 +91,29 @@ struct QuantizeCommand: ParsableCommand {
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
+  func validate() throws {
+    if targetBits != nil, bits != nil {
+      throw ValidationError("--bits and --target-bits: expected one of them, found both")
+    }
+    if targetBits != nil, tableBits != nil {
+      throw ValidationError("--table-bits and --target-bits: expected one of them, found both")
+    }
+  }
+
   func run() throws {
     // FilePath drops the slash that says that a folder is meant.
     if let output, output.namesFolder { throw CommandError.outputIsFolder(output.path) }
     if (try? ModelFile(opening: input)) != nil { throw CommandError.inputIsModel(input) }
-    let target = output?.path ?? Converter.defaultOutput(for: input, bits: bits.rawValue)
+    let bits = self.bits ?? .four
+    let target =
+      output?.path
+      ?? Converter.defaultOutput(for: input, bits: bits.rawValue, targetBits: targetBits)
     try calibration.check(output: target)
     let converter = Converter(
       checkpoint: input, output: target,
       options: QuantizationOptions(
-        bits: bits.rawValue, tableBits: tableBits?.rawValue, outliers: outliers.budget,
+        bits: bits.rawValue, tableBits: tableBits?.rawValue, targetBits: targetBits,
+        outliers: outliers.budget,
         recipe: calibration.recipe, calibration: try calibration.source(),
         statisticsOutput: calibration.saveStatistics?.path, tensorTypes: tensorTypes,
         tokenizer: tokenizer,
@@ -105,7 +127,8 @@ struct QuantizeCommand: ParsableCommand {
       StandardError.write("ember: warning: \(OneLine.escape(warning))\n")
     }
     let report = QuantizeReport(
-      output: target, bits: bits.rawValue, summary: summary, peakMemory: PeakMemory.bytes)
+      output: target, bits: targetBits == nil ? bits.rawValue : nil, summary: summary,
+      peakMemory: PeakMemory.bytes)
     if json.json {
       try JSONOutput.write(report)
     } else {
@@ -191,13 +214,18 @@ struct OutlierArgument: CustomStringConvertible {
 /// What a conversion did.
 private struct QuantizeReport: Encodable {
   var output: String
-  var bits: Int
+  /// Null where types were chosen for a target.
+  var bits: Nullable<Int>
   var fileBytes: Int
   var tensors: Int
   var weights: Int
   /// Of the tensors in blocks or halves, everything counted.
   var bitsPerWeight: Double
   var fileBitsPerWeight: Double
+  /// Weights of the tensors of each type.
+  var types: [String: Int]
+  /// Nats per token; null without a target.
+  var expectedDivergence: Nullable<Double>
   /// 0 to 1.
   var outlierShare: Double
   var outliers: Int
@@ -208,14 +236,17 @@ private struct QuantizeReport: Encodable {
   var peakMemoryBytes: Int
   var warnings: [String]
 
-  init(output: FilePath, bits: Int, summary: ConversionSummary, peakMemory: Int) {
+  init(output: FilePath, bits: Int?, summary: ConversionSummary, peakMemory: Int) {
     self.output = output.string
-    self.bits = bits
+    self.bits = Nullable(bits)
     fileBytes = summary.fileBytes
     tensors = summary.tensorCount
     weights = summary.weightCount
     bitsPerWeight = summary.bitsPerWeight
     fileBitsPerWeight = summary.fileBitsPerWeight
+    types = Dictionary(
+      uniqueKeysWithValues: summary.weightsByType.map { ($0.key.name, $0.value) })
+    expectedDivergence = Nullable(summary.expectedDivergence)
     outlierShare = summary.outlierShare
     outliers = summary.outlierCount
     largestRelativeError = Double(summary.largestRelativeError?.error ?? 0)
@@ -235,8 +266,13 @@ private struct QuantizeReport: Encodable {
         "\(Format.fixed(bitsPerWeight, 3)) quantized tensors,"
           + " \(Format.fixed(fileBitsPerWeight, 3)) whole file"
       ),
+      ("types", typeShares),
       ("outliers", "\(Format.percent(outlierShare, 3)) of the weights in blocks, kept in fp16"),
     ]
+    if let divergence = expectedDivergence.value {
+      lines.insert(
+        ("expected loss", "KL divergence \(Format.fixed(divergence, 5)) nats per token"), at: 5)
+    }
     if !largestRelativeErrorTensor.isEmpty {
       lines.append(
         (
@@ -248,5 +284,14 @@ private struct QuantizeReport: Encodable {
     lines.append(("time", "\(Format.fixed(seconds, 1)) s"))
     lines.append(("peak memory", Format.bytes(peakMemoryBytes)))
     return Listing.rendered(lines)
+  }
+
+  /// Such as `62.1 % q4n, 37.7 % q6, 0.2 % f32`, the smallest type first.
+  private var typeShares: String {
+    [BlockType.q4n, .q4, .q5, .q6, .q8, .f16, .f32].compactMap { type in
+      types[type.name].map {
+        "\(Format.percent(Double($0) / Double(max(1, weights)), 1)) \(type.name)"
+      }
+    }.joined(separator: ", ")
   }
 }

@@ -64,16 +64,20 @@ public struct Calibrator: Sendable {
   ) throws {
     let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
       .foldingEmergentColumns()
-    let rows = UInt64(source.architecture.vocabularySize)
-    // A linear congruential generator (Knuth's MMIX constants), of which the upper bits are good.
-    var state: UInt64 = 1
-    let ids = (0..<count).map { _ in
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Int32((state >> 33) % rows)
-    }
+    let ids = Self.randomTokens(count, vocabularySize: source.architecture.vocabularySize)
     let windows = CalibrationWindows(
       ids: ids, length: min(source.architecture.contextLength, 512), prefix: nil, limit: count)
     _ = try run(source, windows, isCancelled: isCancelled, progress: progress, sink: sink)
+  }
+
+  /// The same tokens whenever they are drawn.
+  static func randomTokens(_ count: Int, vocabularySize: Int) -> [Int32] {
+    // A linear congruential generator (Knuth's MMIX constants), of which the upper bits are good.
+    var state: UInt64 = 1
+    return (0..<count).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int32((state >> 33) % UInt64(vocabularySize))
+    }
   }
 
   /// Returns the seconds it took.

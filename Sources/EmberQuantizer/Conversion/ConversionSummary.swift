@@ -1,3 +1,5 @@
+public import EmberFormat
+
 /// What a conversion did, for the lines that follow its progress bar.
 public struct ConversionSummary: Sendable {
   public var tensorCount = 0
@@ -12,6 +14,11 @@ public struct ConversionSummary: Sendable {
   public var blockWeightCount = 0
   /// The tensor that lost most: √(Σ error² / Σ weight²).
   public var largestRelativeError: (tensor: String, error: Float)?
+  /// Weights of the tensors of each type.
+  public var weightsByType: [BlockType: Int] = [:]
+  /// The KL divergence from fp16 weights that the choice of types for `targetBits` expects, in nats
+  /// per token; nil without a target.
+  public var expectedDivergence: Double?
   public var seconds = 0.0
   public var warnings: [String] = []
 

@@ -26,13 +26,17 @@ public struct Converter: Sendable {
     self.options = options
   }
 
-  /// Where the file goes unless told otherwise: beside the checkpoint, `model.bin` as `model.q4`.
-  public static func defaultOutput(for checkpoint: FilePath, bits: Int) -> FilePath {
+  /// Where the file goes unless told otherwise: beside the checkpoint, `model.bin` as `model.q4`, or
+  /// as `model.q4.5` with a target of 4.5 bits.
+  public static func defaultOutput(
+    for checkpoint: FilePath, bits: Int, targetBits: Double? = nil
+  ) -> FilePath {
     var output = checkpoint.lexicallyNormalized()
     let isFolder = (try? FileManager.default.contentsOfDirectory(atPath: output.string)) != nil
     let name = output.lastComponent?.string ?? "model"
     let stem = isFolder ? name : output.stem ?? name
-    let file = FilePath.Component("\(stem).\(bits == 16 ? "f16" : "q\(bits)")") ?? "model.out"
+    let suffix = targetBits.map { "q\($0)" } ?? (bits == 16 ? "f16" : "q\(bits)")
+    let file = FilePath.Component("\(stem).\(suffix)") ?? "model.out"
     if output.lastComponent?.kind == .regular { output.removeLastComponent() }
     return output.appending(file)
   }
@@ -54,21 +58,28 @@ public struct Converter: Sendable {
     try refuseOverwritingInput(source)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)
-    let total = source.tensors.reduce(0) {
-      $0 + $1.rows * $1.columns * passes(over: $1, in: source)
-    }
     // First of all, so that an output that cannot be written costs nobody a calibration.
     var writer = try ModelFileWriter(creating: output)
     let statistics = try statistics(
       of: source, warnings: &summary.warnings, isCancelled: isCancelled, progress: progress)
+    let assignment = try assignment(
+      of: source, tokenizer: tokenizer, statistics: statistics, isCancelled: isCancelled,
+      progress: progress)
+    summary.expectedDivergence = assignment?.divergence
+    func type(of tensor: CheckpointTensor) -> BlockType {
+      assignment?.types[tensor.name] ?? self.type(of: tensor, in: source)
+    }
+    let total = source.tensors.reduce(0) {
+      $0 + $1.rows * $1.columns * passes(over: type(of: $1))
+    }
     var state = ConversionProgress(done: 0, total: total, tensor: "")
     var extent: Substring?
     var importance = InputImportance(architecture: source.architecture)
 
     for tensor in source.tensors {
-      if extent != extentName(tensor.name) {
+      if extent != Self.extentName(tensor.name) {
         try writer.beginExtent()
-        extent = extentName(tensor.name)
+        extent = Self.extentName(tensor.name)
       }
       state.tensor = tensor.name
       func advance(_ weights: Int) throws {
@@ -76,15 +87,9 @@ public struct Converter: Sendable {
         progress(state)
         if isCancelled() { throw QuantizerError.cancelled }
       }
-      let type = type(of: tensor, in: source)
-      let threads = options.threads ?? ThreadCount.recommended
-      let converter = MatrixConverter(
-        tensor: tensor, type: type,
-        importance: try statistics?.importance(ofTensor: tensor.name)
-          ?? importance.columns(of: tensor.name),
-        feedback: options.recipe == .best && type.isGrouped
-          ? try statistics?.feedback(ofTensor: tensor.name, threads: threads) : nil,
-        threads: threads)
+      let converter = try matrixConverter(
+        for: tensor, type: type(of: tensor), statistics: statistics, importance: importance,
+        usingFeedback: options.recipe == .best)
       let steps = try outlierSteps(converter, advance: advance)
       let layout = try TensorLayout(
         type: converter.type, rows: tensor.rows, columns: tensor.columns, outlierSteps: steps)
@@ -102,18 +107,20 @@ public struct Converter: Sendable {
         }
         summary.add(layout, loss, named: tensor.name)
       }
+      summary.weightsByType[converter.type, default: 0] += tensor.rows * tensor.columns
       summary.tensorCount += 1
       summary.weightCount += tensor.rows * tensor.columns
     }
 
     summary.fileBytes = try writer.finish(
-      metadata: try metadata(of: source).encoded(), tokenizer: tokenizer.serialized())
+      metadata: try metadata(of: source, assignment: assignment).encoded(),
+      tokenizer: tokenizer.serialized())
     summary.seconds = (ContinuousClock.now - start) / .seconds(1)
     return summary
   }
 
   /// Tensors of one layer lie together; what comes before the layers and after them, likewise.
-  private func extentName(_ tensor: String) -> Substring {
+  static func extentName(_ tensor: String) -> Substring {
     let parts = tensor.split(separator: ".", maxSplits: 2)
     if parts.count == 3, parts[0] == "layers" { return parts[1] }
     return [TensorName.embedding, TensorName.position].contains(tensor) ? "before" : "after"
@@ -124,11 +131,34 @@ public struct Converter: Sendable {
   }
 
   /// How often the weights of a tensor are looked at: once more where outliers are counted first.
-  private func passes(over tensor: CheckpointTensor, in source: Checkpoint) -> Int {
-    options.outliers == .automatic && type(of: tensor, in: source).allowsOutliers ? 2 : 1
+  private func passes(over type: BlockType) -> Int {
+    options.outliers == .automatic && type.allowsOutliers ? 2 : 1
   }
 
-  private func outlierSteps(
+  /// What converts a tensor, with all that is known of its inputs.
+  func matrixConverter(
+    for tensor: CheckpointTensor, type: BlockType, statistics: InputStatistics?,
+    importance: InputImportance, usingFeedback: Bool
+  ) throws -> MatrixConverter {
+    let threads = options.threads ?? ThreadCount.recommended
+    return MatrixConverter(
+      tensor: tensor, type: type,
+      importance: try statistics?.importance(ofTensor: tensor.name)
+        ?? importance.columns(of: tensor.name),
+      feedback: usingFeedback && type.isGrouped
+        ? try statistics?.feedback(ofTensor: tensor.name, threads: threads) : nil,
+      threads: threads)
+  }
+
+  /// Outliers of a row at least, before anything is known of its weights.
+  func leastOutlierSteps(of type: BlockType, columns: Int) -> Int {
+    guard type.allowsOutliers, columns <= TensorLayout.maximumOutlierColumns,
+      case .percent(let share) = options.outliers, share > 0
+    else { return 0 }
+    return max(1, Int((Double(columns) * share / 100).rounded()))
+  }
+
+  func outlierSteps(
     _ converter: MatrixConverter, advance: (Int) throws -> Void
   ) throws -> Int {
     guard converter.type.allowsOutliers,
@@ -136,8 +166,8 @@ public struct Converter: Sendable {
     else { return 0 }
     let columns = converter.tensor.columns
     switch options.outliers {
-    case .percent(let share):
-      return share == 0 ? 0 : max(1, Int((Double(columns) * share / 100).rounded()))
+    case .percent:
+      return leastOutlierSteps(of: converter.type, columns: columns)
     case .automatic:
       // Beyond one weight in sixteen, more bits for all are the better answer.
       return try converter.profitableOutlierSteps(
@@ -160,12 +190,14 @@ public struct Converter: Sendable {
     try writer.write(UnsafeRawBufferPointer(values))
   }
 
-  private func metadata(of source: Checkpoint) -> ModelMetadata {
+  func metadata(of source: Checkpoint, assignment: TypeAssignment?) -> ModelMetadata {
     let provenance = source.provenance
     return ModelMetadata(
       architecture: source.architecture,
       recipe: .init(
-        bits: options.bits, tableBits: options.resolvedTableBits,
+        bits: assignment?.bits(of: source.tensors) ?? options.bits,
+        tableBits: assignment?.tableBits ?? options.resolvedTableBits,
+        targetBits: options.targetBits,
         outliers: options.usesBlocks ? options.outliers.description : "0"),
       source: .init(
         format: provenance.format, name: provenance.name, files: provenance.files,
@@ -216,6 +248,15 @@ extension QuantizationOptions {
     }
     try check("--bits", bits)
     try check("--table-bits", resolvedTableBits)
+    if let targetBits, !targetBits.isFinite {
+      throw .invalidOption(
+        name: "--target-bits", expected: "a number of bits, such as 5", found: "\(targetBits)")
+    }
+    if targetBits != nil, tableBits != nil {
+      throw .invalidOption(
+        name: "--target-bits",
+        expected: "no --table-bits beside it, but --tensor-type embedding=q6", found: "both")
+    }
     if recipe == .best, calibration == .automatic {
       throw .invalidOption(
         name: "--recipe", expected: "best with --calibrate or --statistics",

@@ -166,7 +166,7 @@ struct MatrixConverter {
   }
 
   /// Reads the tensor in blocks of whole row groups.
-  private func forEachBlock(
+  func forEachBlock(
     advance: (Int) throws -> Void,
     _ body: (Range<Int>, UnsafePointer<Float>) throws -> Void
   ) throws {
@@ -204,7 +204,7 @@ struct MatrixConverter {
 
   /// `body` on parts of 0 ..< count, one part a piece of work; results in order, so that sums of
   /// them do not depend on the number of threads.
-  private func concurrently<T>(_ count: Int, _ body: (Range<Int>) -> T) -> [T] {
+  func concurrently<T>(_ count: Int, _ body: (Range<Int>) -> T) -> [T] {
     let size = max(1, count / 32)
     let pieces = (count + size - 1) / size
     return withoutActuallyEscaping(body) { body in

@@ -8,6 +8,9 @@ public struct QuantizationOptions: Sendable {
   /// else `bits`. These tables are read by rows or decide the last step, and lose more from coarse
   /// weights than their share of the file. Learned positions have 8 bits or more.
   public var tableBits: Int?
+  /// Bits per weight of the whole file, everything in it counted. Types are then chosen tensor by
+  /// tensor from measured sensitivity, `tensorTypes` apart; `bits` and `tableBits` do not matter.
+  public var targetBits: Double?
   public var outliers: OutlierBudget
   public var recipe: Recipe
   public var calibration: CalibrationSource
@@ -21,13 +24,15 @@ public struct QuantizationOptions: Sendable {
   public var threads: Int?
 
   public init(
-    bits: Int, tableBits: Int? = nil, outliers: OutlierBudget = .automatic,
-    recipe: Recipe = .balanced, calibration: CalibrationSource = .automatic,
+    bits: Int = 4, tableBits: Int? = nil, targetBits: Double? = nil,
+    outliers: OutlierBudget = .automatic, recipe: Recipe = .balanced,
+    calibration: CalibrationSource = .automatic,
     statisticsOutput: FilePath? = nil, tensorTypes: [TensorTypeRule] = [],
     tokenizer: FilePath? = nil, threads: Int? = nil
   ) {
     self.bits = bits
     self.tableBits = tableBits
+    self.targetBits = targetBits
     self.outliers = outliers
     self.recipe = recipe
     self.calibration = calibration

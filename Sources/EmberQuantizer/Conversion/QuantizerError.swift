@@ -15,6 +15,9 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
   /// The output, or the statistics, would replace a file of the checkpoint.
   case outputIsInput(path: String, option: String = "-o")
 
+  /// The weights do not fit into memory in half precision, as `--target-bits` needs them.
+  case modelTooLarge(bytes: Int, available: Int)
+
   public var description: String {
     switch self {
     case .invalidOption(let name, let expected, let found):
@@ -31,6 +34,9 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
       "stopped; nothing was written"
     case .outputIsInput(let path, let option):
       "\(path): is part of the checkpoint itself: choose another output with \(option)"
+    case .modelTooLarge(let bytes, let available):
+      "--target-bits: measuring sensitivity takes \(bytes) bytes of memory, expected at most the "
+        + "\(available) available: choose types with --bits and --tensor-type"
     }
   }
 }
