@@ -70,6 +70,13 @@ struct QuantizeCommand: ParsableCommand {
         + " (default: 6 with --bits 4 or 5, else as --bits)", valueName: "bits"))
   var tableBits: Precision?
 
+  @Flag(
+    name: .long, inversion: .prefixedNo,
+    help: ArgumentHelp(
+      "Level columns of emergent size, as LLM.int8() found them, by powers of two in the gains or rows"
+        + " before them; the function stays the same."))
+  var folding = true
+
   @OptionGroup(title: "Calibration") var calibration: CalibrationOptionGroup
 
   @Option(
@@ -109,15 +116,14 @@ struct QuantizeCommand: ParsableCommand {
       output?.path
       ?? Converter.defaultOutput(for: input, bits: bits.rawValue, targetBits: targetBits)
     try calibration.check(output: target)
-    let converter = Converter(
-      checkpoint: input, output: target,
-      options: QuantizationOptions(
-        bits: bits.rawValue, tableBits: tableBits?.rawValue, targetBits: targetBits,
-        outliers: outliers.budget,
-        recipe: calibration.recipe, calibration: try calibration.source(),
-        statisticsOutput: calibration.saveStatistics?.path, tensorTypes: tensorTypes,
-        tokenizer: tokenizer,
-        threads: threads.threads))
+    var options = QuantizationOptions(
+      bits: bits.rawValue, tableBits: tableBits?.rawValue, targetBits: targetBits,
+      outliers: outliers.budget, recipe: calibration.recipe,
+      calibration: try calibration.source(),
+      statisticsOutput: calibration.saveStatistics?.path, tensorTypes: tensorTypes,
+      tokenizer: tokenizer, threads: threads.threads)
+    options.foldsEmergentColumns = folding
+    let converter = Converter(checkpoint: input, output: target, options: options)
     Interruption.catchSignals()
     let progress = Progress()
     defer { progress.finish() }

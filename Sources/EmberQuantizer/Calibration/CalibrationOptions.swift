@@ -14,6 +14,9 @@ public struct CalibrationOptions: Sendable {
   public var tokenizer: FilePath?
   /// Workers; by default the physical cores. The result does not depend on it.
   public var threads: Int?
+  /// Whether the inputs are those of the model with its emergent columns levelled, as they are when
+  /// it is quantized.
+  public var foldsEmergentColumns = true
   package var kernels: Kernels = .best
   /// Hidden states of more bytes than this lie in a file.
   package var statesInMemory = 64 << 20

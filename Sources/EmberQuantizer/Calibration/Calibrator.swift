@@ -40,8 +40,7 @@ public struct Calibrator: Sendable {
     progress: (CalibrationProgress) -> Void = { _ in },
     sink: (CalibrationSite, SecondMoments) throws -> Void
   ) throws -> CalibrationSummary {
-    let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
-      .foldingEmergentColumns()
+    let source = try openCheckpoint()
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     let windows = try windows(of: text, tokenizer, source.architecture)
     let seconds = try run(
@@ -62,8 +61,7 @@ public struct Calibrator: Sendable {
     progress: (CalibrationProgress) -> Void = { _ in },
     sink: (CalibrationSite, SecondMoments) throws -> Void
   ) throws {
-    let source = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
-      .foldingEmergentColumns()
+    let source = try openCheckpoint()
     let ids = Self.randomTokens(count, vocabularySize: source.architecture.vocabularySize)
     let windows = CalibrationWindows(
       ids: ids, length: min(source.architecture.contextLength, 512), prefix: nil, limit: count)
@@ -78,6 +76,11 @@ public struct Calibrator: Sendable {
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       return Int32((state >> 33) % UInt64(vocabularySize))
     }
+  }
+
+  private func openCheckpoint() throws -> Checkpoint {
+    let stored = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    return options.foldsEmergentColumns ? try stored.foldingEmergentColumns() : stored
   }
 
   /// Returns the seconds it took.

@@ -16,8 +16,9 @@ extension Checkpoint {
   /// matrix's inputs is linear, a norm's gain, the rows of the value matrix, or those of the up
   /// projection of a gated feed-forward, a factor there and its inverse in the columns behind it
   /// change nothing: the second scale per column of SINQ (Müller et al. 2025), at no cost, but only
-  /// where a size is eight times the typical one or more, or an eighth of it or less. (Levelling all
-  /// columns was tried: it gains nothing on models without such features.)
+  /// where a size is eight times the typical one or more, or an eighth of it or less, and the columns
+  /// are out of size the other way. (Levelling all columns was tried: it gains nothing on models
+  /// without such features. Dead channels are small before and typical behind; they are left alone.)
   ///
   /// - Throws: `CheckpointError`
   func foldingEmergentColumns() throws(CheckpointError) -> Checkpoint {
@@ -29,7 +30,11 @@ extension Checkpoint {
       func fold(norm: TensorName.Norm, into readers: [TensorName.Matrix]) throws(CheckpointError) {
         let gain = TensorName.weight(norm, layer: layer)
         let bias = TensorName.bias(norm, layer: layer)
-        guard let factors = Self.factors(try sizes(ofVectors: [gain, bias])) else { return }
+        guard
+          let factors = try helpful(
+            Self.factors(try sizes(ofVectors: [gain, bias])), readers: readers.map(weight),
+            source: { $0 })
+        else { return }
         scalings[gain, default: TensorScaling()].columns = factors
         scalings[bias, default: TensorScaling()].columns = factors
         for reader in readers {
@@ -39,7 +44,11 @@ extension Checkpoint {
       func fold(
         rowsOf producer: TensorName.Matrix, into reader: TensorName.Matrix, columns: [Int]
       ) throws(CheckpointError) {
-        guard let factors = Self.factors(try sizes(ofRows: weight(producer))) else { return }
+        guard
+          let factors = try helpful(
+            Self.factors(try sizes(ofRows: weight(producer))), readers: [weight(reader)],
+            source: { columns[$0] })
+        else { return }
         scalings[weight(producer), default: TensorScaling()].rows = factors
         scalings[TensorName.bias(producer, layer: layer), default: TensorScaling()].columns =
           factors
@@ -82,6 +91,27 @@ extension Checkpoint {
     return factors.contains { $0 != 1 } ? factors : nil
   }
 
+  /// Those factors whose inverse brings the columns behind them closer to the typical size, the rest
+  /// 1; nil where none is left.
+  ///
+  /// - Parameter source: the factor's index by the column's.
+  private func helpful(
+    _ factors: [Float]?, readers: [String], source: (Int) -> Int
+  ) throws(CheckpointError) -> [Float]? {
+    guard let factors else { return nil }
+    let columns = try sizes(ofColumns: readers)
+    let typical = columns.sorted()[columns.count / 2]
+    guard typical > 0, typical.isFinite else { return nil }
+    var sizes = [Float](repeating: 0, count: factors.count)
+    for column in columns.indices {
+      sizes[source(column)] = max(sizes[source(column)], columns[column] / typical)
+    }
+    let kept = zip(factors, sizes).map { factor, size -> Float in
+      size > 0 && abs(log2(size / factor)) < abs(log2(size)) - 1 ? factor : 1
+    }
+    return kept.contains { $0 != 1 } ? kept : nil
+  }
+
   /// √Σ x² of each element over some vectors, those that there are.
   private func sizes(ofVectors names: [String]) throws(CheckpointError) -> [Float] {
     var squares: [Float] = []
@@ -108,6 +138,27 @@ extension Checkpoint {
       }
     }
     return sizes
+  }
+}
+
+extension Checkpoint {
+  /// √Σ w² of each column over some matrices of one width.
+  fileprivate func sizes(ofColumns names: [String]) throws(CheckpointError) -> [Float] {
+    var squares: [Float] = []
+    for tensor in tensors where names.contains(tensor.name) {
+      if squares.isEmpty { squares = Array(repeating: 0, count: tensor.columns) }
+      for first in stride(from: 0, to: tensor.rows, by: tensor.preferredRowCount) {
+        let rows = first..<min(first + tensor.preferredRowCount, tensor.rows)
+        let values = try tensor.values(rows: rows)
+        for row in 0..<rows.count {
+          for column in 0..<tensor.columns {
+            let value = values[row * tensor.columns + column]
+            squares[column] += value * value
+          }
+        }
+      }
+    }
+    return squares.map { $0.squareRoot() }
   }
 }
 

@@ -13,11 +13,11 @@ extension Converter {
     progress: (ConversionProgress) -> Void
   ) throws -> InputStatistics? {
     let tied = source.architecture.tiedHead
-    let calibrator = Calibrator(
-      checkpoint: checkpoint,
-      options: CalibrationOptions(
-        detail: options.recipe == .best ? .full : .diagonal, tokenizer: options.tokenizer,
-        threads: options.threads))
+    var calibration = CalibrationOptions(
+      detail: options.recipe == .best ? .full : .diagonal, tokenizer: options.tokenizer,
+      threads: options.threads)
+    calibration.foldsEmergentColumns = options.foldsEmergentColumns
+    let calibrator = Calibrator(checkpoint: checkpoint, options: calibration)
     func report(_ state: CalibrationProgress) {
       progress(
         ConversionProgress(

@@ -54,7 +54,9 @@ public struct Converter: Sendable {
     let start = ContinuousClock.now
     try options.validate()
     let stored = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
-    let source = options.usesBlocks ? try stored.foldingEmergentColumns() : stored
+    let source =
+      options.usesBlocks && options.foldsEmergentColumns
+      ? try stored.foldingEmergentColumns() : stored
     try refuseOverwritingInput(source)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)

@@ -12,6 +12,8 @@ public struct QuantizationOptions: Sendable {
   /// tensor from measured sensitivity, `tensorTypes` apart; `bits` and `tableBits` do not matter.
   public var targetBits: Double?
   public var outliers: OutlierBudget
+  /// Whether columns of emergent size are levelled before they are quantized.
+  public var foldsEmergentColumns = true
   public var recipe: Recipe
   public var calibration: CalibrationSource
   /// Where to keep the statistics of the calibration, for the next conversion.

@@ -23,17 +23,18 @@ struct ModelBenchmarkTests {
     defer { try? FileManager.default.removeItem(at: folder) }
     let model = try Model(opening: try synthetic(bits, outliers: outliers, in: folder))
     // Shape "tiny": width 64, two layers, feed-forward 192, keys of 32, vocabulary 512. A tile is
-    // 16 rows × 64 columns; behind the tiles of 16 rows stand the outliers, 64 bytes per step.
-    let tile = [4: 576, 8: 1088, 16: 2048]
+    // 16 rows × 64 columns; behind the tiles of 16 rows stand the outliers, 64 bytes per step, and
+    // before them below 8 bits the rows' scales, 64 bytes.
+    let tile = [4: 576, 6: 832, 8: 1088, 16: 2048]
     func group(_ bits: Int, _ columns: Int) -> Int {
       let share = Double(columns) * outliers / 100
       let steps = bits == 16 || outliers == 0 ? 0 : max(1, Int(share.rounded()))
-      return columns / 64 * (tile[bits] ?? 0) + 64 * steps
+      return (bits < 8 ? 64 : 0) + columns / 64 * (tile[bits] ?? 0) + 64 * steps
     }
     func matrix(_ bits: Int, _ rows: Int, _ columns: Int) -> Int {
       rows / 16 * group(bits, columns)
     }
-    let tables = bits == 4 ? 8 : bits
+    let tables = bits == 4 ? 6 : bits
     let layer =
       2 * matrix(bits, 64, 64) + 2 * matrix(bits, 32, 64) + 2 * matrix(bits, 192, 64)
       + matrix(bits, 64, 192) + 2 * 64 * 4

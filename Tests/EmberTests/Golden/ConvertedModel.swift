@@ -18,28 +18,31 @@ struct ConvertedModel: Sendable {
   ///   - path: below the reference data's folder.
   ///   - outliers: none by default, so that a figure says what blocks alone do.
   static func shared(
-    _ path: String, bits: Int, outliers: OutlierBudget = .percent(0), tokenizer: String? = nil
+    _ path: String, bits: Int, outliers: OutlierBudget = .percent(0), folding: Bool = true,
+    tokenizer: String? = nil
   ) throws -> ConvertedModel {
     try convert(
-      TestData.shared(path), bits: bits, outliers: outliers,
+      TestData.shared(path), bits: bits, outliers: outliers, folding: folding,
       tokenizer: tokenizer.map { TestData.shared($0) })
   }
 
   /// The model that the repository ships.
   static func bundled(bits: Int, outliers: OutlierBudget = .percent(0)) throws -> ConvertedModel {
     try convert(
-      TestData.bundled("models/novel-llama"), bits: bits, outliers: outliers, tokenizer: nil)
+      TestData.bundled("models/novel-llama"), bits: bits, outliers: outliers, folding: true,
+      tokenizer: nil)
   }
 
   private static func convert(
-    _ checkpoint: String, bits: Int, outliers: OutlierBudget, tokenizer: String?
+    _ checkpoint: String, bits: Int, outliers: OutlierBudget, folding: Bool, tokenizer: String?
   ) throws -> ConvertedModel {
-    let key = "\(checkpoint) \(bits) \(outliers)"
+    let key = "\(checkpoint) \(bits) \(outliers) \(folding)"
     return try cache.withLock { cache in
       if let known = cache[key] { return known }
       let output = FilePath(folder.url.appending(path: "\(cache.count).ember").path)
-      let options = QuantizationOptions(
+      var options = QuantizationOptions(
         bits: bits, outliers: outliers, tokenizer: tokenizer.map { FilePath($0) })
+      options.foldsEmergentColumns = folding
       _ = try Converter(checkpoint: FilePath(checkpoint), output: output, options: options).run()
       let converted = ConvertedModel(loaded: try LoadedModel(opening: output))
       cache[key] = converted

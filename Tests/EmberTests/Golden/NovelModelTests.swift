@@ -16,9 +16,10 @@ struct NovelModelTests {
   }
 
   private static func perplexity(
-    _ name: String, _ bits: Int, _ outliers: OutlierBudget
+    _ name: String, _ bits: Int, _ outliers: OutlierBudget, folding: Bool = true
   ) throws -> (papers: Double, secondHalf: Double) {
-    try ConvertedModel.shared(name, bits: bits, outliers: outliers).novelPerplexity()
+    try ConvertedModel.shared(name, bits: bits, outliers: outliers, folding: folding)
+      .novelPerplexity()
   }
 
   @Test("perplexity at 16 bits within 0.05 %, at 8 bits within 0.3 %", arguments: models)
@@ -70,29 +71,34 @@ struct NovelModelTests {
 
   // Blocks of 32 fell apart without outliers, by more than 30 %; groups of 16, with errors weighed
   // by the inputs, lose 2 %.
-  @Test("emergent weights: 4 bits suffer without outliers and stay whole by default")
+  @Test("emergent weights: folding makes them harmless, and so do outliers without it")
   func emergent() throws {
     let plain = try Self.perplexity("novel-llama", 4, .automatic).papers
-    let without = try Self.perplexity("novel-llama-emergent", 4, .percent(0)).papers
+    let without = try Self.perplexity(
+      "novel-llama-emergent", 4, .percent(0), folding: false
+    ).papers
     #expect(relative(without, to: plain) > 0.01)
-    let kept = try Self.perplexity("novel-llama-emergent", 4, .automatic).papers
+    let kept = try Self.perplexity("novel-llama-emergent", 4, .automatic, folding: false).papers
     #expect(abs(relative(kept, to: plain)) < 0.01, "\(kept), plain \(plain)")
+    let folded = try Self.perplexity("novel-llama-emergent", 4, .percent(0)).papers
+    #expect(abs(relative(folded, to: plain)) < 3e-3, "\(folded), plain \(plain)")
     let plainEight = try Self.perplexity("novel-llama", 8, .automatic).papers
-    let keptEight = try Self.perplexity("novel-llama-emergent", 8, .automatic).papers
-    #expect(abs(relative(keptEight, to: plainEight)) < 1e-3, "\(keptEight), plain \(plainEight)")
+    let foldedEight = try Self.perplexity("novel-llama-emergent", 8, .automatic).papers
+    #expect(abs(relative(foldedEight, to: plainEight)) < 1e-3, "\(foldedEight), \(plainEight)")
   }
 
   @Test("feature dimensions: int8 activations do not let them spoil a shared scale")
   func features() throws {
-    // Without outliers, 4 bits lose 3.4 %: the weights that read such dimensions are tiny, and q4n's
-    // uneven grid has no level at zero (with q4 for the layers it is 0.6 %). By default they are
-    // outliers.
-    for (bits, outliers, bound) in [
-      (8, OutlierBudget.automatic, 1e-3), (8, .percent(0), 1e-3), (4, .automatic, 3e-3),
-      (4, .percent(0), 0.05),
+    // Not folded and without outliers, 4 bits lose 3.4 %: the weights that read such dimensions are
+    // tiny, and q4n's uneven grid has no level at zero (with q4 for the layers it is 0.6 %).
+    for (bits, outliers, folding, bound) in [
+      (8, OutlierBudget.automatic, false, 1e-3), (8, .percent(0), false, 1e-3),
+      (4, .automatic, false, 3e-3), (4, .percent(0), false, 0.05), (4, .percent(0), true, 3e-3),
     ] {
       let plain = try Self.perplexity("novel-llama", bits, outliers).papers
-      let features = try Self.perplexity("novel-llama-features", bits, outliers).papers
+      let features = try Self.perplexity(
+        "novel-llama-features", bits, outliers, folding: folding
+      ).papers
       #expect(abs(relative(features, to: plain)) < bound, "\(bits) bits: \(features), \(plain)")
     }
   }

@@ -168,7 +168,7 @@ struct OutlierSurveyTests {
     .enabled(if: TestData.hasShared), arguments: [4, 8])
   func emergent(_ bits: Int) throws {
     let model = try ConvertedModel.shared(
-      "novel-llama-emergent", bits: bits, outliers: .automatic
+      "novel-llama-emergent", bits: bits, outliers: .automatic, folding: false
     ).model
     let survey = try OutlierSurvey(of: model)
     // The columns that were scaled: of the norm before attention and of that before feed-forward.
