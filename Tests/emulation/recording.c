@@ -54,6 +54,17 @@ static void no_encode(const float *weights, const float *importance, size_t bloc
   (void)codes, (void)scales, (void)errors;
 }
 
+static void no_search(const float *weights, const float *importance, size_t groups,
+                      const ember_levels *levels, float *scales) {
+  (void)weights, (void)importance, (void)groups, (void)levels, (void)scales;
+}
+
+static void no_round(const float *weights, const float *importance, size_t groups,
+                     const ember_levels *levels, const float *scales, uint8_t *codes, float *errors) {
+  (void)weights, (void)importance, (void)groups, (void)levels;
+  (void)scales, (void)codes, (void)errors;
+}
+
 static void no_multiply(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first,
                         size_t count) {
   (void)m, (void)x, (void)y, (void)first, (void)count;
@@ -127,7 +138,7 @@ static void no_count(const float *x, const float *weights, size_t n, uint32_t lo
 }
 
 const ember_kernels recorded_kernels = {
-  no_quantize,       no_encode,     no_multiply,   no_multiply,     no_multiply,
+  no_quantize,       no_encode,     no_search,     no_round,        no_multiply,   no_multiply, no_multiply,
   no_multiply,       no_multiply,   no_multiply,
   no_quantize_query, no_attend,     no_attend,     no_join,         no_rms_norm,
   no_layer_norm,     no_change,     no_change,     no_operation,    no_operation,
