@@ -10,7 +10,9 @@ final class InputStatistics {
 
   private let store: Store
   private let tiedHead: Bool
-  /// The factor of the site that was asked for last: neighbouring matrices share their inputs.
+  /// What was asked for last: neighbouring matrices share their inputs, and a file's moments are
+  /// large.
+  private var importance: (site: CalibrationSite, columns: [Float]?)?
   private var feedback: (site: CalibrationSite, feedback: ErrorFeedback)?
 
   init(_ moments: [CalibrationSite: SecondMoments], tiedHead: Bool) {
@@ -28,10 +30,17 @@ final class InputStatistics {
   ///
   /// - Throws: `CalibrationError`
   func importance(ofTensor name: String) throws(CalibrationError) -> [Float]? {
-    guard let moments = try moments(ofTensor: name) else { return nil }
-    let mean = moments.squares.reduce(0, +) / Double(moments.columns)
+    guard let site = CalibrationSite(ofTensor: name, tiedHead: tiedHead) else { return nil }
+    if let importance, importance.site == site { return importance.columns }
+    let columns = try moments(at: site).flatMap { Self.importance($0.squares) }
+    importance = (site, columns)
+    return columns
+  }
+
+  private static func importance(_ squares: [Double]) -> [Float]? {
+    let mean = squares.reduce(0, +) / Double(squares.count)
     guard mean > 0, mean.isFinite else { return nil }
-    return moments.squares.map { Float(max($0 / mean, 1e-6)) }
+    return squares.map { Float(max($0 / mean, 1e-6)) }
   }
 
   /// What rounding a tensor's columns one after another needs; nil where only the diagonal is known.
@@ -41,14 +50,13 @@ final class InputStatistics {
     guard let site = CalibrationSite(ofTensor: name, tiedHead: tiedHead) else { return nil }
     if let feedback, feedback.site == site { return feedback.feedback }
     feedback = nil  // before the next is made: each is as large as the square of the columns
-    guard let moments = try moments(ofTensor: name), moments.detail == .full else { return nil }
+    guard let moments = try moments(at: site), moments.detail == .full else { return nil }
     let made = try ErrorFeedback(moments: moments, threads: threads)
     feedback = (site, made)
     return made
   }
 
-  private func moments(ofTensor name: String) throws(CalibrationError) -> SecondMoments? {
-    guard let site = CalibrationSite(ofTensor: name, tiedHead: tiedHead) else { return nil }
+  private func moments(at site: CalibrationSite) throws(CalibrationError) -> SecondMoments? {
     switch store {
     case .memory(let moments): return moments[site]
     case .file(let file): return try file.moments(at: site)

@@ -114,9 +114,7 @@ struct MatrixConverter {
               writer.write(together.rows[lane], lane: lane)
               loss.outlierCount += together.rows[lane].outliers.count
             } else {
-              encoder.load(weights)
-              while encoder.outliers.count < layout.outlierSteps, encoder.takeOutlier() != nil {}
-              encoder.finish()
+              encoder.encode(weights, steps: layout.outlierSteps)
               writer.write(encoder, lane: lane)
               loss.outlierCount += encoder.outliers.count
             }

@@ -106,6 +106,13 @@ package final class RowEncoder {
     encode(0..<blockCount)
   }
 
+  /// Encodes a row as the file will hold it, with up to `steps` outliers.
+  package func encode(_ row: UnsafePointer<Float>, steps: Int) {
+    load(row)
+    while outliers.count < steps, takeOutlier() != nil {}
+    finish()
+  }
+
   /// Takes out the weight whose absence gains most; returns its gain, or nil where none gains
   /// more than `least`.
   package func takeOutlier(gainingAtLeast least: Float = 0) -> Float? {
@@ -135,7 +142,6 @@ package final class RowEncoder {
     rowScale = largest < 1e-28 ? 0 : largest / 127
     let (exact, tried) = (spare, spare + blockCount)
     exact.update(from: scales, count: blockCount)
-    let triedErrors = errors
     for (attempt, offset) in [Float(0), -1, 1].enumerated() {
       for block in 0..<blockCount {
         let nearest = rowScale == 0 ? 0 : (exact[block] / rowScale).rounded() + offset
@@ -145,7 +151,7 @@ package final class RowEncoder {
         scales.update(from: tried, count: blockCount)
         levels.round(
           weights, importance: importance, count: blockCount, scales: tried, codes: codes,
-          errors: triedErrors)
+          errors: errors)
         continue
       }
       withUnsafeTemporaryAllocation(of: Float.self, capacity: blockCount) { found in

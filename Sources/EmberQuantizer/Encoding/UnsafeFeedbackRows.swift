@@ -47,9 +47,7 @@ package final class FeedbackRows {
     for column in 0..<columns { outliers[column] = 0 }
     for (lane, row) in rows.prefix(count).enumerated() {
       let source = values + lane * columns
-      row.load(source)
-      while row.outliers.count < steps, row.takeOutlier() != nil {}
-      row.finish()
+      row.encode(source, steps: steps)
       for outlier in row.outliers { outliers[outlier.column] |= 1 << UInt16(lane) }
       for group in 0..<row.blockCount { scales[group][lane] = row.scales[group] }
       for column in 0..<columns { weights[16 * column + lane] = source[column] }
