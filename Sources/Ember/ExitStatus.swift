@@ -129,7 +129,8 @@ extension ExitStatus {
       switch error {
       case .invalidMetadata, .missingTensor, .wrongTensor, .contextFull, .noTokens: .invalidData
       case .contextTooLong, .unknownToken: .usage
-      case .outOfMemory: .outOfMemory
+      case .outOfMemory, .budgetTooSmall: .outOfMemory
+      case .reading: .inputOutput
       }
   }
 

@@ -30,6 +30,17 @@ package struct OpenFile: ~Copyable, Sendable {
     return file
   }
 
+  /// The same file for reads past the page cache, or nil where the system has none.
+  func reopenedForDirectReading() -> OpenFile? {
+    guard let descriptor = try? SystemCall.reopenDirect(descriptor) else { return nil }
+    return OpenFile(descriptor: descriptor, path: path)
+  }
+
+  /// Tells the system that a range of the file is not worth keeping in memory.
+  func forgetCached(_ range: Range<Int>) {
+    SystemCall.forgetCached(descriptor, range)
+  }
+
   deinit { SystemCall.close(descriptor) }
 
   package var byteCount: Int {

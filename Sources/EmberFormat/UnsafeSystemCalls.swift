@@ -124,6 +124,41 @@ package enum SystemCall {
     }
   }
 
+  /// Opens the file behind a descriptor once more, for reads that go past the page cache; it is the
+  /// same file whatever its name means by now.
+  static func reopenDirect(_ descriptor: CInt) throws(Errno) -> CInt {
+    #if os(Linux)
+      try open(FilePath("/proc/self/fd/\(descriptor)"), O_RDONLY | direct)
+    #else
+      throw Errno.notSupported
+    #endif
+  }
+
+  /// Drops a range of a file from the page cache. Only ever a hint, so errors are dropped too.
+  static func forgetCached(_ descriptor: CInt, _ range: Range<Int>) {
+    #if os(Linux)
+      _ = posix_fadvise(
+        descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_DONTNEED)
+    #elseif canImport(Darwin)
+      // No such call for a range: the descriptor is told not to keep anything.
+      _ = fcntl(descriptor, F_NOCACHE, 1)
+    #endif
+  }
+
+  /// Private memory of zeros, `byteCount` bytes from the start of a page on.
+  static func mapPrivate(byteCount: Int) throws(Errno) -> UnsafeMutableRawPointer {
+    let address = mmap(
+      nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
+    guard let address, address != MAP_FAILED else { throw Errno(rawValue: errno) }
+    return address
+  }
+
+  /// Keeps pages in memory until they are unmapped.
+  static func lock(_ range: UnsafeRawBufferPointer) throws(Errno) {
+    guard let start = range.baseAddress else { return }
+    _ = try repeating { mlock(start, range.count) }
+  }
+
   static var pageSize: Int { Int(sysconf(CInt(_SC_PAGESIZE))) }
 
   /// The names in a folder; none where it cannot be listed.
@@ -162,6 +197,15 @@ extension SystemCall.Status {
       isRegularFile: kind == S_IFREG)
   }
 }
+
+#if os(Linux)
+  // O_DIRECT, which the headers show only to C programs that ask for GNU's extensions.
+  #if arch(arm64) || arch(arm)
+    private let direct: CInt = 0o200000
+  #else
+    private let direct: CInt = 0o40000
+  #endif
+#endif
 
 // Inside SystemCall its own functions hide the C functions of the same name.
 private func platformOpen(_ path: UnsafePointer<CChar>, _ flags: CInt, _ mode: mode_t) -> CInt {

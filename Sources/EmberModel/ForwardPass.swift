@@ -20,9 +20,11 @@ struct ForwardPass: @unchecked Sendable {
   let tokenCount: Int
   /// Positions that are in the cache already.
   let position: Int
+  /// Where weights come from that are not computed on in the mapped file.
+  var residency = Residency.mapped
 
-  /// The phases of `layers` and `logits` together.
-  static func phasesPerStep(layers: Int) -> Int { 1 + 11 * layers + 2 }
+  /// The phases of `layers` and `logits` together; each slice of a matrix has one of its own.
+  static func phasesPerStep(layers: Int, slices: Int = 0) -> Int { 1 + 11 * layers + 2 + slices }
 
   /// Embeds the tokens and takes them through all layers; leaves the stream in `scratch.stream`.
   func layers(_ worker: inout ThreadTeam.Worker) {
@@ -35,16 +37,28 @@ struct ForwardPass: @unchecked Sendable {
 
   /// stream[t] = embedding[token t] (+ position[t])
   func embed(_ worker: inout ThreadTeam.Worker) {
-    worker.phase(pieces: tokenCount) { t in
-      let stream = scratch.stream(t)
-      weights.embedding.copyRow(Int(tokens[t]), to: stream)
-      if let table = weights.position {
-        let place = scratch.normed.vector(t)
-        table.copyRow(position + t, to: place)
-        kernels.table.add_elements(stream, place, architecture.width)
-      }
-      if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position + t) }
+    // Rows that are read from the file are read by one worker, in the order of the text.
+    let pieces = residency.tables == nil ? tokenCount : 1
+    worker.phase(pieces: pieces) { piece in
+      for t in pieces == 1 ? 0..<tokenCount : piece..<piece + 1 { embed(t) }
     }
+  }
+
+  private func embed(_ t: Int) {
+    let stream = scratch.stream(t)
+    copyRow(Int(tokens[t]), of: weights.embedding, residency.tables?.embedding, to: stream)
+    if let table = weights.position {
+      let place = scratch.normed.vector(t)
+      copyRow(position + t, of: table, residency.tables?.position, to: place)
+      kernels.table.add_elements(stream, place, architecture.width)
+    }
+    if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position + t) }
+  }
+
+  private func copyRow(
+    _ row: Int, of table: Matrix, _ file: TableRows?, to output: UnsafeMutablePointer<Float>
+  ) {
+    if let file { file.copyRow(row, to: output) } else { table.copyRow(row, to: output) }
   }
 
   /// stream += output · attention(norm(stream))
@@ -229,8 +243,8 @@ struct ForwardPass: @unchecked Sendable {
     }
     multiply(
       Product(
-        Weights.Linear(weight: weights.head, bias: nil), into: scratch.logits,
-        stride: scratch.logitsStride),
+        Weights.Linear(weight: weights.head, bias: nil, slices: weights.headSlices),
+        into: scratch.logits, stride: scratch.logitsStride),
       by: input, &worker)
   }
 
@@ -282,6 +296,12 @@ struct ForwardPass: @unchecked Sendable {
     _ first: Product, _ second: Product? = nil, _ third: Product? = nil, by inputs: Activations,
     accumulating: Bool = false, _ worker: inout ThreadTeam.Worker
   ) {
+    if let stream = residency.stream {
+      multiply(first, through: stream, by: inputs, accumulating: accumulating, &worker)
+      multiply(second, through: stream, by: inputs, accumulating: accumulating, &worker)
+      multiply(third, through: stream, by: inputs, accumulating: accumulating, &worker)
+      return
+    }
     let secondStart = first.rowGroups
     let thirdStart = secondStart + (second?.rowGroups ?? 0)
     let total = thirdStart + (third?.rowGroups ?? 0)
@@ -298,6 +318,24 @@ struct ForwardPass: @unchecked Sendable {
       rows(range, of: first, from: 0)
       rows(range, of: second, from: secondStart)
       rows(range, of: third, from: thirdStart)
+    }
+  }
+
+  /// One product whose matrix is pinned or streams: a phase for each slice, as soon as it is there.
+  private func multiply(
+    _ product: Product?, through stream: WeightStream, by inputs: Activations, accumulating: Bool,
+    _ worker: inout ThreadTeam.Worker
+  ) {
+    guard let product else { return }
+    for index in product.linear.slices {
+      let (slice, firstRow) = stream.wait(for: index, of: product.linear.weight)
+      worker.phase(dividing: slice.rowGroups, unit: Matrix.groupsAtOnce) { groups in
+        slice.multiply(
+          inputs, groups: groups, output: product.output + firstRow, stride: product.stride,
+          bias: product.linear.bias.map { $0 + firstRow }, accumulating: accumulating,
+          kernels: kernels)
+      }
+      stream.release(index)
     }
   }
 }

@@ -25,6 +25,10 @@ public final class InferenceSession {
   /// Positions in the cache.
   public private(set) var position = 0
 
+  /// Where its memory goes.
+  public let plan: MemoryPlan
+  private let weights: Weights
+  private let residency: Residency
   private let cache: KeyValueCache
   private let scratch: Scratch
   private let team: ThreadTeam
@@ -37,6 +41,8 @@ public final class InferenceSession {
   /// 7.7 MB the difference is within the spread, so the threshold lies in the middle of a flat part.
   package static let bytesWorthThreads = 6_000_000
 
+  /// A session without a memory budget: weights are computed on where the file is mapped.
+  ///
   /// - Parameters:
   ///   - contextLength: positions to make room for; the model's own length by default.
   ///   - threads: workers of every step; by default the physical cores that this process may use,
@@ -44,34 +50,53 @@ public final class InferenceSession {
   ///   - chunkLength: tokens per pass over the weights while a prompt is read.
   ///   - cachePrecision: how keys and values are stored; int8 takes half of the memory.
   /// - Throws: `ModelError.contextTooLong`, `.outOfMemory`
-  public init(
+  public convenience init(
     model: Model, contextLength: Int? = nil, threads: Int? = nil, chunkLength: Int = 128,
     cachePrecision: CachePrecision = .half, kernels: Kernels = .best
   ) throws(ModelError) {
+    let request = MemoryRequest(
+      budget: .unlimited, context: contextLength.map { .positions($0) } ?? .automatic,
+      cachePrecision: cachePrecision, chunkLength: chunkLength)
+    try self.init(
+      model: model, plan: MemoryPlan(for: model, request), threads: threads, kernels: kernels)
+  }
+
+  /// A session that takes the memory of a plan. Where weights are pinned, they are read now.
+  ///
+  /// - Parameters:
+  ///   - plan: of this model.
+  ///   - threads: workers of every step; by default the physical cores that this process may use,
+  ///     or one for steps that are too small for more.
+  ///   - progress: called now and then while weights are read, on any thread but one at a time.
+  /// - Throws: `ModelError.outOfMemory`, `.reading`
+  public init(
+    model: Model, plan: MemoryPlan, threads: Int? = nil, kernels: Kernels = .best,
+    progress: @escaping @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
+  ) throws(ModelError) {
     let architecture = model.architecture
-    let length = contextLength ?? architecture.contextLength
-    if length > architecture.contextLength || length < 1 {
-      throw .contextTooLong(requested: length, maximum: architecture.contextLength)
-    }
     self.model = model
-    self.contextLength = length
-    self.threadCount = max(1, threads ?? ThreadCount.recommended)
+    self.plan = plan
+    contextLength = plan.contextLength
+    threadCount = max(1, threads ?? ThreadCount.recommended)
     choosesThreads = threads == nil
     bytesPerToken = model.weights.bytesPerToken
-    self.chunkLength = max(1, min(chunkLength, length))
+    chunkLength = max(1, min(plan.chunkLength, plan.contextLength))
     self.kernels = kernels
-    let scratchBytes = Scratch.byteCount(architecture: architecture, capacity: self.chunkLength)
-    if scratchBytes > ProcessInfo.processInfo.physicalMemory {
-      throw .outOfMemory(bytes: scratchBytes, purpose: "buffers of a step")
+    if plan.scratchBytes > ProcessInfo.processInfo.physicalMemory {
+      throw .outOfMemory(bytes: plan.scratchBytes, purpose: "buffers of a step")
     }
+    residency = try Residency(of: model, plan: plan)
+    weights = residency.stream.map { model.weights.sliced($0.slices.ofMatrix) } ?? model.weights
     cache = try KeyValueCache(
-      architecture: architecture, capacity: length, precision: cachePrecision)
+      architecture: architecture, capacity: plan.contextLength, precision: plan.cachePrecision)
     scratch = Scratch(
-      architecture: architecture, weights: model.weights, cache: cache, contextLength: length,
-      capacity: self.chunkLength)
+      architecture: architecture, weights: weights, cache: cache,
+      contextLength: plan.contextLength, capacity: chunkLength)
     team = ThreadTeam(
       threadCount: threadCount,
-      phaseCapacity: ForwardPass.phasesPerStep(layers: architecture.layerCount))
+      phaseCapacity: ForwardPass.phasesPerStep(
+        layers: architecture.layerCount, slices: residency.stream?.slices.slices.count ?? 0))
+    try residency.stream?.fill(progress: progress)
   }
 
   /// How keys and values are stored.
@@ -92,6 +117,12 @@ public final class InferenceSession {
   /// Bytes of the buffers beside the cache.
   public var scratchBytes: Int { scratch.byteCount }
 
+  /// Bytes read from the file so far because they have no place in memory.
+  public var bytesStreamed: Int { residency.bytesRead }
+
+  /// Whether pinned weights might be swapped out because the limit on locked memory is too low.
+  public var pinningIsLimited: Bool { residency.stream?.lockFailure == .limit }
+
   /// Forgets all positions from `position` on.
   public func truncate(to position: Int) {
     self.position = max(0, min(self.position, position))
@@ -101,15 +132,19 @@ public final class InferenceSession {
   /// belongs to the session and holds until the next call.
   ///
   /// - Throws: `ModelError.noTokens`, `.contextFull`, `.unknownToken`; then nothing is appended.
+  ///   `ModelError.reading`, after which the session is of no more use.
   public func append(_ tokens: [Int32]) throws(ModelError) -> UnsafeMutableBufferPointer<Float> {
     try check(tokens)
     tokens.withUnsafeBufferPointer { tokens in
       guard let ids = tokens.baseAddress else { return }
       for start in stride(from: 0, to: tokens.count, by: chunkLength) {
         let end = min(start + chunkLength, tokens.count)
-        compute(ids + start, count: end - start, logitsOfLast: end == tokens.count)
+        compute(
+          ids + start, count: end - start,
+          logits: end == tokens.count ? end - start - 1..<end - start : nil)
       }
     }
+    if let failure = residency.failure { throw .reading(failure) }
     return UnsafeMutableBufferPointer(start: scratch.logits, count: scratch.logitsStride)
   }
 
@@ -122,17 +157,18 @@ public final class InferenceSession {
     eachLogits body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void
   ) throws {
     try check(tokens)
+    // One pass over a head that streams has to serve all tokens of the chunk.
+    let tile = Activations.tokensPerTile
+    let chunkLength = headStreams ? min(chunkLength, tile) : chunkLength
     try tokens.withUnsafeBufferPointer { tokens in
       guard let ids = tokens.baseAddress else { return }
       for start in stride(from: 0, to: tokens.count, by: chunkLength) {
-        let end = min(start + chunkLength, tokens.count)
-        let pass = compute(ids + start, count: end - start, logitsOfLast: false)
-        for first in stride(from: 0, to: end - start, by: Activations.tokensPerTile) {
-          let range = first..<min(first + Activations.tokensPerTile, end - start)
-          scratch.headInput.tokens = range.count
-          team.step(
-            workers: workers(tokens: range.count),
-            ForwardStep(pass: pass, computesLayers: false, logits: range))
+        let count = min(chunkLength, tokens.count - start)
+        let pass = compute(ids + start, count: count, logits: 0..<min(tile, count))
+        for first in stride(from: 0, to: count, by: tile) {
+          let range = first..<min(first + tile, count)
+          if first > 0 { computeLogits(range, of: pass) }
+          if let failure = residency.failure { throw ModelError.reading(failure) }
           for i in range {
             let row = scratch.logits + (i - first) * scratch.logitsStride
             try body(
@@ -144,21 +180,37 @@ public final class InferenceSession {
   }
 
   /// One pass over the weights for up to `chunkLength` tokens.
+  ///
+  /// - Parameter logits: the tokens whose logits are wanted, up to 16; nil for none.
   @discardableResult
   private func compute(
-    _ tokens: UnsafePointer<Int32>, count: Int, logitsOfLast: Bool
+    _ tokens: UnsafePointer<Int32>, count: Int, logits: Range<Int>?
   ) -> ForwardPass {
     scratch.prepare(tokens: count)
-    scratch.headInput.tokens = 1
     let pass = ForwardPass(
-      architecture: model.architecture, weights: model.weights, kernels: kernels, cache: cache,
-      scratch: scratch, tokens: tokens, tokenCount: count, position: position)
-    let logits = logitsOfLast ? count - 1..<count : count..<count
+      architecture: model.architecture, weights: weights, kernels: kernels, cache: cache,
+      scratch: scratch, tokens: tokens, tokenCount: count, position: position,
+      residency: residency)
+    scratch.headInput.tokens = logits?.count ?? 1
+    residency.stream?.beginPass(withHead: logits != nil)
     team.step(
       workers: workers(tokens: count),
-      ForwardStep(pass: pass, computesLayers: true, logits: logits))
+      ForwardStep(pass: pass, computesLayers: true, logits: logits ?? 0..<0))
     position += count
     return pass
+  }
+
+  /// The logits of more tokens of a pass whose layers are computed; the head is in memory.
+  private func computeLogits(_ range: Range<Int>, of pass: ForwardPass) {
+    scratch.headInput.tokens = range.count
+    team.step(
+      workers: workers(tokens: range.count),
+      ForwardStep(pass: pass, computesLayers: false, logits: range))
+  }
+
+  /// Whether each pass reads some of the head from the file.
+  private var headStreams: Bool {
+    residency.stream.map { $0.slices.layerTickets < $0.slices.tickets } ?? false
   }
 
   /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).

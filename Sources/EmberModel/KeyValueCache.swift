@@ -82,7 +82,7 @@ final class KeyValueCache: @unchecked Sendable {
     }
   }
 
-  private static func paddedDimension(_ a: Architecture) -> Int {
+  static func paddedDimension(_ a: Architecture) -> Int {
     (a.attention.headDimension + 15) / 16 * 16
   }
 

@@ -44,7 +44,9 @@ package final class LayerRunner {
   package init(
     architecture: Architecture, windowLength: Int, team: ThreadTeam, kernels: Kernels
   ) throws(ModelError) {
-    let bytes = Scratch.byteCount(architecture: architecture, capacity: windowLength)
+    let bytes = Scratch.byteCount(
+      architecture: architecture, precision: .half, contextLength: windowLength,
+      capacity: windowLength)
     if bytes > ProcessInfo.processInfo.physicalMemory {
       throw .outOfMemory(bytes: bytes, purpose: "buffers of a window")
     }

@@ -13,6 +13,8 @@ public final class Model: Sendable {
   public let file: ModelFile
   public let metadata: ModelMetadata
   package let weights: Weights
+  /// What of the weights takes how much memory.
+  public let inventory: WeightInventory
 
   public var architecture: Architecture { metadata.architecture }
 
@@ -28,6 +30,11 @@ public final class Model: Sendable {
     self.file = file
     metadata = try ModelMetadata(decoding: file.metadata, path: file.path.string)
     weights = try Weights(file: file, architecture: metadata.architecture)
+    guard let inventory = WeightInventory(file: file, architecture: metadata.architecture) else {
+      // Binding the weights has found every matrix.
+      throw .missingTensor(path: file.path.string, name: TensorName.embedding)
+    }
+    self.inventory = inventory
   }
 
   /// Bytes of weights that decoding one token reads.

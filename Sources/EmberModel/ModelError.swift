@@ -1,3 +1,5 @@
+public import EmberFormat
+
 /// Why a model cannot be loaded or run, one case per cause.
 public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The metadata is no JSON of the known form, or describes a model that cannot be.
@@ -14,6 +16,10 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
   case noTokens
   /// A token id outside the vocabulary.
   case unknownToken(id: Int32, vocabularySize: Int)
+  /// A model cannot run in the memory that it may have.
+  case budgetTooSmall(path: String, needed: Int, budget: Int, advice: [MemoryAdvice])
+  /// The weights cannot be read any more.
+  case reading(FormatError)
   /// Not enough memory for the key/value cache or the scratch buffers.
   case outOfMemory(bytes: Int, purpose: String)
 
@@ -35,8 +41,19 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
       "there are no tokens to compute: the text is empty and the model adds none of its own"
     case .unknownToken(let id, let vocabularySize):
       "token id \(id) is not in the vocabulary: expected 0 to \(vocabularySize - 1)"
+    case .budgetTooSmall(let path, let needed, let budget, let advice):
+      "\(path): needs \(megabytes(needed)) of memory at least, found a budget of"
+        + " \(megabytes(budget)); choose "
+        + (advice.map { "\($0.option) (needs \(megabytes($0.neededBytes)))" }
+        + ["--memory \((needed + 999_999) / 1_000_000)M", "--force to try all the same"])
+        .joined(separator: ", or ")
+    case .reading(let error):
+      "\(error) (the file changed or its disk failed while it was in use)"
     case .outOfMemory(let bytes, let purpose):
       "\(bytes) bytes for the \(purpose) cannot be had: choose a smaller --context"
     }
   }
 }
+
+/// Rounded up, so that what is said is enough.
+private func megabytes(_ bytes: Int) -> String { "\((bytes + 999_999) / 1_000_000) MB" }

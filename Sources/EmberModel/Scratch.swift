@@ -56,12 +56,35 @@ final class Scratch: @unchecked Sendable {
   private let headsPerKey: Int
   private let capacity: Int
 
-  /// Bytes of the largest buffers for `capacity` tokens at a time, at least; for refusing what
-  /// cannot be before it is tried. Every factor is below 2^27, so nothing overflows.
-  static func byteCount(architecture a: Architecture, capacity: Int) -> Int {
+  /// Bytes that the buffers take; `Int.max` where no integer holds their number.
+  static func byteCount(
+    architecture a: Architecture, precision: CachePrecision, contextLength: Int, capacity: Int
+  ) -> Int {
     let queries = a.attention.headCount * a.attention.headDimension
-    return 4 * capacity * (2 * a.width + 3 * queries + 2 * a.feedForwardWidth)
-      + 4 * Activations.tokensPerTile * a.vocabularySize
+    let keys = a.attention.keyValueHeadCount * a.attention.headDimension
+    let state = a.attention.headCount * (KeyValueCache.paddedDimension(a) + 16)
+    let pieces = pieceCount(contextLength)
+    let blocks = a.attention.headCount * KeyValueCache.blocks(a.attention.headDimension)
+    let gate = a.feedForward.kind == .gated ? a.feedForwardWidth : 0
+    var turn = 0
+    if case .rotary(_, let dimensions, _) = a.position { turn = dimensions }
+    // Every number of an architecture is below 2^27 and their sums below 2^31; only the capacity
+    // can be anything.
+    let floats = a.width + queries + 2 * keys + gate + turn + state * (pieces > 1 ? 2 : 1)
+    let perToken = 4 * floats + (precision == .half ? 0 : blocks * 40)
+    let (tokens, overflows) = perToken.multipliedReportingOverflow(by: capacity)
+    if overflows || tokens > 1 << 60 { return .max }
+    let tile = Activations.tokensPerTile
+    return tokens + 4 * (tile * a.vocabularySize + pieces * state)
+      + Activations.byteCount(tokens: capacity, columns: a.width)
+      + Activations.byteCount(tokens: capacity, columns: queries)
+      + Activations.byteCount(tokens: capacity, columns: a.feedForwardWidth)
+      + Activations.byteCount(tokens: tile, columns: a.width)
+  }
+
+  private static func pieceCount(_ contextLength: Int) -> Int {
+    let pieceSize = Int(EMBER_ATTENTION_PIECE)
+    return (contextLength + pieceSize - 1) / pieceSize
   }
 
   init(
@@ -111,8 +134,7 @@ final class Scratch: @unchecked Sendable {
     headInput = activations(tile, width)
     logits = floats(tile * logitsStride)
     turns = floats(capacity * (rotary?.dimensions ?? 0))
-    let pieceSize = Int(EMBER_ATTENTION_PIECE)
-    let pieces = (contextLength + pieceSize - 1) / pieceSize
+    let pieces = Self.pieceCount(contextLength)
     attentionStates = floats(headCount * capacity * attentionStride)
     attentionScratch = floats(pieces > 1 ? headCount * capacity * attentionStride : 0)
     // Left untouched: the system gives memory only to the pieces that a text reaches.

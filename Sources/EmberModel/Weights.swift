@@ -12,10 +12,12 @@ package struct Weights: @unchecked Sendable {
   package let embedding: Matrix
   /// [contextLength, width], learned positions only.
   package let position: Matrix?
-  package let layers: [Layer]
+  package private(set) var layers: [Layer]
   package let finalNorm: Norm
   /// [vocabularySize, width]; the embedding where the head is tied.
   package let head: Matrix
+  /// The slices of the head; see `Linear.slices`.
+  private(set) var headSlices = 0..<0
 
   /// Gain and bias of a norm, [width] floats each.
   package struct Norm: @unchecked Sendable {
@@ -27,15 +29,43 @@ package struct Weights: @unchecked Sendable {
   package struct Linear: @unchecked Sendable {
     package let weight: Matrix
     package let bias: UnsafePointer<Float>?
+    /// Where the weights are pinned or stream: which slices of the stream they are. Empty where
+    /// they are computed on where `weight` says.
+    fileprivate(set) var slices = 0..<0
   }
 
   package struct Layer: @unchecked Sendable {
     package let attentionNorm: Norm
-    package let query, key, value, attentionOutput: Linear
+    package fileprivate(set) var query, key, value, attentionOutput: Linear
     package let feedForwardNorm: Norm
     /// Gated feed-forward only.
-    package let gate: Linear?
-    package let up, down: Linear
+    package fileprivate(set) var gate: Linear?
+    package fileprivate(set) var up, down: Linear
+  }
+}
+
+extension Weights {
+  /// The same weights, to be found in slices.
+  ///
+  /// - Parameter slices: of each matrix, in the order of the inventory.
+  func sliced(_ slices: [Range<Int>]) -> Weights {
+    var result = self
+    var next = slices.makeIterator()
+    func place(_ linear: inout Linear) { linear.slices = next.next() ?? 0..<0 }
+    for i in result.layers.indices {
+      place(&result.layers[i].query)
+      place(&result.layers[i].key)
+      place(&result.layers[i].value)
+      place(&result.layers[i].attentionOutput)
+      place(&result.layers[i].up)
+      if var gate = result.layers[i].gate {
+        place(&gate)
+        result.layers[i].gate = gate
+      }
+      place(&result.layers[i].down)
+    }
+    result.headSlices = next.next() ?? 0..<0
+    return result
   }
 }
 

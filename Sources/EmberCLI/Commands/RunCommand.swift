@@ -49,9 +49,9 @@ struct RunCommand: ParsableCommand {
   @Option(
     name: .long, parsing: .unconditional,
     help: ArgumentHelp(
-      "Positions to make room for, in tokens, prompt included. (default: the model's own)",
-      valueName: "tokens"), transform: wholeNumber)
-  var context: Int?
+      "Positions to make room for, in tokens, prompt included, or auto: the model's own number, or"
+        + " what the memory allows. (default: auto)", valueName: "tokens"))
+  var context: ContextLength?
 
   @Flag(name: .long, help: "Print the prompt before its continuation.")
   var echo = false
@@ -59,13 +59,14 @@ struct RunCommand: ParsableCommand {
   @Flag(name: .long, help: "Go on after the token with which the model ends a text.")
   var ignoreEnd = false
 
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
   func validate() throws {
     try require("--max-tokens", maxTokens, in: 0...Int.max)
-    try require("--context", context, in: 1...Int.max)
+    try require("--context", context?.positions, in: 1...Int.max)
     if prompt != nil, promptFile != nil {
       throw ValidationError("--prompt and --prompt-file: expected one of them, found both")
     }
@@ -80,12 +81,16 @@ struct RunCommand: ParsableCommand {
     let start = clock.now
     // The model first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
+    let plan = try MemoryPlan(
+      for: loaded.model,
+      memory.request(
+        context: context?.request ?? .automatic, cachePrecision: cache.precision))
+    if !json.json { StandardError.write("plan     \(plan.summary)\n") }
     let session = try InferenceSession(
-      model: loaded.model, contextLength: context, threads: threads.threads,
-      cachePrecision: cache.precision)
+      model: loaded.model, plan: plan, threads: threads.threads)
     let loading = clock.now - start
     // While a prompt is typed, too.
-    let reading = ReadingProgress(loaded.model)
+    let reading = ReadingProgress(loaded.model, plan: plan)
     defer { reading.finish() }
     let prompt = try promptText()
     let generator = TextGenerator(

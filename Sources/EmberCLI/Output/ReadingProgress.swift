@@ -7,7 +7,9 @@ final class ReadingProgress: Sendable {
   private let line = Mutex(Progress(after: .milliseconds(300)))
   private let reading = Mutex<WeightReading?>(nil)
 
-  init(_ model: Model) {
+  /// - Parameter plan: weights that are not in the mapping are read elsewhere.
+  init(_ model: Model, plan: MemoryPlan) {
+    if plan.weights == .streamed { return }
     reading.withLock { reading in
       reading = model.readAhead { [weak self] done, total in
         self?.line.withLock { line in

@@ -1,0 +1,63 @@
+import SystemPackage
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// Memory of this process alone, from a page on, zeros at first; returned when it goes away.
+///
+/// Nobody can evict it but by swapping, and not even so where it could be locked. Unsafe, because
+/// whoever takes the address must not use it longer than it lives.
+package final class PrivateMemory: @unchecked Sendable {
+  // Sendable because it is only an address; whoever shares the bytes says how.
+
+  package let address: UnsafeMutableRawPointer
+  package let byteCount: Int
+
+  /// Why memory is not locked.
+  package enum LockFailure: Sendable, Equatable {
+    /// The limit on locked memory (`ulimit -l`) is too low.
+    case limit
+    case other(Errno)
+  }
+
+  /// - Throws: the system's error.
+  package init(byteCount: Int) throws(Errno) {
+    self.byteCount = max(1, byteCount)
+    address = try SystemCall.mapPrivate(byteCount: self.byteCount)
+    #if os(Linux)
+      // Large pages spare the processor page-table walks: weights are read from end to end.
+      try? SystemCall.advise(range, CInt(MADV_HUGEPAGE))
+    #endif
+  }
+
+  deinit { SystemCall.unmap(range) }
+
+  private var range: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: address, count: byteCount)
+  }
+
+  /// Some bytes of it.
+  package func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    return UnsafeMutableRawBufferPointer(start: address + range.lowerBound, count: range.count)
+  }
+
+  /// Takes all pages now and keeps them out of the swap.
+  ///
+  /// - Returns: nil if they are locked.
+  package func lock() -> LockFailure? {
+    do {
+      try SystemCall.lock(range)
+      return nil
+    } catch {
+      // Linux says EPERM where the limit is 0, ENOMEM where it is exceeded; macOS EAGAIN.
+      let isLimit = [.notPermitted, .noMemory, .resourceTemporarilyUnavailable].contains(error)
+      return isLimit ? .limit : .other(error)
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import EmberFormat
+import EmberKernels
+
+/// Where a forward pass finds the weights that it does not compute on in the mapped file.
+struct Residency: Sendable {
+  /// nil where all matrices are in the mapping.
+  var stream: WeightStream?
+  /// nil where tables are in the mapping, too.
+  var tables: Tables?
+
+  static let mapped = Residency()
+
+  /// The tables of which rows are looked up.
+  struct Tables: Sendable {
+    let embedding: TableRows
+    let position: TableRows?
+
+    /// nil where the file has no table of tokens, which binding the weights has excluded.
+    init?(of model: Model) {
+      func rows(_ name: String, _ matrix: Matrix?) -> TableRows? {
+        guard let matrix, let record = model.file.tensor(named: name) else { return nil }
+        return TableRows(record, matrix: matrix, of: model.file)
+      }
+      guard let embedding = rows(TensorName.embedding, model.weights.embedding) else { return nil }
+      self.embedding = embedding
+      position = rows(TensorName.position, model.weights.position)
+    }
+  }
+
+  /// Takes the memory of a plan; nothing is read yet.
+  ///
+  /// - Throws: `ModelError.outOfMemory`
+  init(of model: Model, plan: MemoryPlan) throws(ModelError) {
+    if plan.weights == .mapped {
+      self = .mapped
+      return
+    }
+    tables = Tables(of: model)
+    if plan.weights == .streamed {
+      let slotBytes = WeightSlices.slotBytes(model.inventory, sliceBytes: plan.sliceBytes)
+      stream = try WeightStream(
+        WeightSlices(model.inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes),
+        of: model.file, slots: plan.slots, slotBytes: slotBytes)
+    }
+  }
+
+  private init() {}
+
+  /// What could not be read so far.
+  var failure: FormatError? {
+    stream?.failure ?? tables?.embedding.failure ?? tables?.position?.failure
+  }
+
+  /// Bytes read from the file so far: slices that stream, and rows of tables.
+  var bytesRead: Int {
+    (stream?.bytesStreamed ?? 0) + (tables?.embedding.bytesRead ?? 0)
+      + (tables?.position?.bytesRead ?? 0)
+  }
+}

@@ -1,0 +1,102 @@
+import EmberFormat
+
+/// The matrices of a model cut into slices, and where each slice lives: pinned, or in the ring that
+/// it streams through.
+///
+/// A slice is some groups of rows of one matrix, a few megabytes: small enough that a ring of some
+/// of them is little memory, large enough for the disk's full speed. Pinned slices are spread evenly
+/// over the pass, so that the disk reads all the time while the processors compute.
+struct WeightSlices: Sendable {
+  struct Slice: Sendable {
+    let groups: Range<Int>
+    /// Bytes of the file.
+    let source: Range<Int>
+    /// Among the slices that stream, in the order of use; nil if it is pinned.
+    var ticket: Int?
+    /// First byte in the pinned memory.
+    var place = 0
+
+    var pages: Range<Int> { UncachedFile.pages(around: source) }
+  }
+
+  let slices: [Slice]
+  /// The slices of each matrix of the inventory.
+  let ofMatrix: [Range<Int>]
+  /// Bytes of the pinned slices, in whole pages.
+  let pinnedBytes: Int
+  /// Bytes that stream by in a pass with logits, in whole pages.
+  let streamedBytes: Int
+  /// Slices that stream in the layers; those of the head come behind them.
+  let layerTickets: Int
+  let tickets: Int
+
+  /// - Parameters:
+  ///   - sliceBytes: what a slice may take, if four row groups are not more.
+  ///   - pinnable: bytes that may be pinned.
+  init(_ inventory: WeightInventory, sliceBytes: Int, pinnable: Int) {
+    var slices: [Slice] = []
+    var ofMatrix: [Range<Int>] = []
+    for matrix in inventory.matrices {
+      let first = slices.count
+      for groups in Self.groups(of: matrix, sliceBytes: sliceBytes) {
+        let start = matrix.offset + groups.lowerBound * matrix.groupStride
+        slices.append(
+          Slice(groups: groups, source: start..<start + groups.count * matrix.groupStride))
+      }
+      ofMatrix.append(first..<slices.count)
+    }
+    let total = slices.reduce(0) { $0 + $1.pages.count }
+    // After each slice, as much is pinned as is due by then: of the whole, this share.
+    let share = min(1, Double(max(0, pinnable)) / Double(max(1, total)))
+    var passed = 0
+    var pinned = 0
+    var streamed = 0
+    var tickets = 0
+    var layerTickets = 0
+    for i in slices.indices {
+      let bytes = slices[i].pages.count
+      passed += bytes
+      if Double(pinned) + Double(bytes) / 2 <= share * Double(passed), pinned + bytes <= pinnable {
+        slices[i].place = pinned
+        pinned += bytes
+      } else {
+        slices[i].ticket = tickets
+        tickets += 1
+        streamed += bytes
+        if let head = ofMatrix.last, !head.contains(i) { layerTickets = tickets }
+      }
+    }
+    self.slices = slices
+    self.ofMatrix = ofMatrix
+    pinnedBytes = pinned
+    streamedBytes = streamed
+    self.layerTickets = layerTickets
+    self.tickets = tickets
+  }
+
+  /// Room that any slice needs, in whole pages.
+  static func slotBytes(_ inventory: WeightInventory, sliceBytes: Int) -> Int {
+    var largest = 0
+    for matrix in inventory.matrices {
+      let groups = Self.groups(of: matrix, sliceBytes: sliceBytes).first?.count ?? 0
+      // Wherever it begins inside its first page.
+      let pages = UncachedFile.pages(around: 0..<groups * matrix.groupStride)
+      largest = max(largest, pages.count + UncachedFile.alignment)
+    }
+    return largest
+  }
+
+  /// Slices of about equal size, in multiples of what kernels take at once.
+  private static func groups(
+    of matrix: WeightInventory.Matrix, sliceBytes: Int
+  ) -> [Range<Int>] {
+    let unit = 4
+    let most = max(unit, sliceBytes / max(1, matrix.groupStride) / unit * unit)
+    let count = (matrix.rowGroups + most - 1) / most
+    if count == 0 { return [] }
+    let size = (matrix.rowGroups + count * unit - 1) / (count * unit) * unit
+    return stride(from: 0, to: matrix.rowGroups, by: size).map {
+      $0..<min($0 + size, matrix.rowGroups)
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import Dispatch
+import EmberFormat
+import EmberKernels
+import Foundation
+import Synchronization
+
+/// The weights of a model that is larger than its memory, on their way past the computation.
+///
+/// Pinned slices are read once and stay. The others go through a ring of slots, always in the same
+/// order: threads read them ahead into slots that the computation has left behind, several at a time,
+/// while it waits only for the slice that it needs next. Sequence numbers tell which slice a slot
+/// holds: slices count up from the beginning of the session, and number n lies in slot n mod slots.
+///
+/// What cannot be read does not stop a step, which has no way to fail in its middle: the step goes on
+/// over whatever the slot holds, and the session throws `failure` before anybody sees a result.
+final class WeightStream: @unchecked Sendable {
+  // Sendable because everything that changes is atomic or guarded by `StreamRing.condition`, and slots
+  // are written only between being released and being announced.
+
+  let slices: WeightSlices
+  private let pinned: PrivateMemory
+  private let ring: StreamRing
+  private let threads = DispatchGroup()
+
+  /// Reads in flight. More did not raise the throughput of a virtual disk at 1 to 4 MB each.
+  static let readers = 4
+
+  /// Why pinned memory is not locked; nil if it is, or if there is none.
+  let lockFailure: PrivateMemory.LockFailure?
+
+  /// Takes the memory; nothing is read yet.
+  ///
+  /// - Throws: `ModelError.outOfMemory`
+  init(
+    _ slices: WeightSlices, of file: ModelFile, slots: Int, slotBytes: Int
+  ) throws(ModelError) {
+    self.slices = slices
+    let ringBytes = slices.tickets == 0 ? 0 : slots * slotBytes
+    do {
+      pinned = try PrivateMemory(byteCount: slices.pinnedBytes)
+      ring = StreamRing(
+        file: UncachedFile(file), slices: slices, memory: try PrivateMemory(byteCount: ringBytes),
+        slots: slots, slotBytes: slotBytes)
+    } catch {
+      throw .outOfMemory(bytes: slices.pinnedBytes + ringBytes, purpose: "weights")
+    }
+    lockFailure = slices.pinnedBytes == 0 ? nil : pinned.lock()
+    guard slices.tickets > 0 else { return }
+    for _ in 0..<Self.readers {
+      // A serial queue of its own: it has a thread however busy Dispatch's pool is with computing.
+      // Only what is read is held, not the stream: it would never end.
+      DispatchQueue(label: "ember.weight-stream").async(group: threads) { [ring] in
+        ring.run()
+      }
+    }
+  }
+
+  deinit {
+    ring.stop()
+    threads.wait()
+  }
+
+  /// Reads the pinned slices, several at a time; call it once, before the first step.
+  ///
+  /// - Parameter progress: called now and then, on any thread but one at a time.
+  /// - Throws: `ModelError.reading`
+  func fill(
+    isCancelled: @Sendable () -> Bool = { false },
+    progress: @escaping @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
+  ) throws(ModelError) {
+    let total = slices.pinnedBytes
+    let wanted = slices.slices.filter { $0.ticket == nil }
+    let state = Mutex((next: 0, done: 0, failure: FormatError?.none))
+    DispatchQueue.concurrentPerform(iterations: min(Self.readers, max(1, wanted.count))) { _ in
+      while true {
+        let slice: WeightSlices.Slice? = state.withLock { state in
+          guard state.failure == nil, state.next < wanted.count, !isCancelled() else { return nil }
+          state.next += 1
+          return wanted[state.next - 1]
+        }
+        guard let slice else { return }
+        // Places of different slices do not overlap.
+        let target = pinned.bytes(slice.place..<slice.place + slice.pages.count)
+        do throws(FormatError) {
+          try ring.file.read(slice.pages, upTo: slice.source.upperBound, into: target)
+          state.withLock { state in
+            state.done += slice.pages.count
+            progress(state.done, total)
+          }
+        } catch {
+          state.withLock { $0.failure = error }
+        }
+      }
+    }
+    if let failure = state.withLock({ $0.failure }) { throw .reading(failure) }
+  }
+
+  /// Announces a step: one pass over the layers, and over the head if logits are wanted.
+  func beginPass(withHead: Bool) { ring.beginPass(withHead: withHead) }
+
+  /// What went wrong so far.
+  var failure: FormatError? { ring.failure }
+
+  /// Bytes read into the ring so far.
+  var bytesStreamed: Int { ring.bytesRead.load(ordering: .relaxed) }
+
+  /// A slice as a matrix of its own, as soon as it is there, and which row of the whole its first
+  /// is. Every worker of a step calls it before the phase that reads the slice.
+  func wait(for index: Int, of matrix: Matrix) -> (slice: Matrix, firstRow: Int) {
+    let slice = slices.slices[index]
+    let pages =
+      if let ticket = slice.ticket { ring.wait(ticket: ticket) } else {
+        pinned.address + slice.place
+      }
+    let firstRow = 16 * slice.groups.lowerBound
+    let view = Matrix(
+      type: matrix.type, rows: min(16 * slice.groups.count, matrix.rows - firstRow),
+      columns: matrix.columns, outlierSteps: matrix.outlierSteps,
+      data: UnsafeRawPointer(pages + slice.source.lowerBound - slice.pages.lowerBound))
+    return (view, firstRow)
+  }
+
+  /// Gives a slice's slot back; every worker calls it after the phase that read it.
+  func release(_ index: Int) {
+    if let ticket = slices.slices[index].ticket { ring.release(ticket: ticket) }
+  }
+}
