@@ -17,8 +17,7 @@ import EmberTokenizer
 public struct ModelComparison: Sendable {
   private let models: [Model]
   private let threads: Int?
-  private let chunkLength: Int
-  private let cachePrecision: CachePrecision
+  private let memory: MemoryRequest
 
   /// Of the baseline's logits that are kept.
   private static let keptBytes = 64 << 20
@@ -28,7 +27,8 @@ public struct ModelComparison: Sendable {
   /// - Throws: `EvaluationError.noModels`, `.vocabulariesDiffer`, `.tokenizersDiffer`
   public init(
     models: [Model], threads: Int? = nil, chunkLength: Int = 128,
-    cachePrecision: CachePrecision = .half
+    cachePrecision: CachePrecision = .half, budget: MemoryBudget = .unlimited,
+    isForced: Bool = false
   ) throws(EvaluationError) {
     guard let baseline = models.first else { throw .noModels }
     let size = baseline.architecture.vocabularySize
@@ -45,8 +45,9 @@ public struct ModelComparison: Sendable {
     }
     self.models = models
     self.threads = threads
-    self.chunkLength = chunkLength
-    self.cachePrecision = cachePrecision
+    memory = MemoryRequest(
+      budget: budget, cachePrecision: cachePrecision, chunkLength: chunkLength,
+      isForced: isForced)
   }
 
   /// Compares on a text, encoded without a beginning-of-sequence token of its own.
@@ -83,16 +84,21 @@ public struct ModelComparison: Sendable {
     let size = models[0].architecture.vocabularySize
     let prepared = try PreparedText(
       text, windows, beginOfSequence: beginOfSequence, vocabularySize: size)
-    var runners: [WindowRunner] = []
-    for model in models {
-      runners.append(
-        try WindowRunner(
-          model: model, windows: windows, stride: prepared.plan.stride, threads: threads,
-          chunkLength: chunkLength, cachePrecision: cachePrecision))
-    }
-    var divergences = [DivergenceScore](repeating: DivergenceScore(), count: models.count)
     var kept = KeptLogits(
       capacity: max(1, min(Self.keptRows, Self.keptBytes / (4 * size))), vocabularySize: size)
+    var request = memory
+    request.context = .positions(windows.context)
+    // The kept logits are written later.
+    request.promisedBytes = kept.byteCount
+    let plans = try MemoryPlan.sideBySide(models, request)
+    var runners: [WindowRunner] = []
+    for (model, plan) in zip(models, plans) {
+      runners.append(
+        try WindowRunner(
+          model: model, memory: plan, windows: windows, stride: prepared.plan.stride,
+          threads: threads))
+    }
+    var divergences = [DivergenceScore](repeating: DivergenceScore(), count: models.count)
     var softmax = LogSoftmax()
     for index in 0..<prepared.plan.count {
       let input = prepared.window(index)
@@ -117,13 +123,14 @@ public struct ModelComparison: Sendable {
     }
     return try Comparison(
       text, models: models, runners.map(\.score), divergences,
-      cachePrecision: cachePrecision)
+      cachePrecision: memory.cachePrecision)
   }
 }
 
 /// The baseline's logits for a few tokens.
 private struct KeptLogits {
   let capacity: Int
+  var byteCount: Int { 4 * capacity * vocabularySize }
   private let vocabularySize: Int
   /// [capacity, vocabularySize]
   private var logits: [Float]

@@ -17,22 +17,25 @@ public struct PerplexityEvaluator: Sendable {
   private let model: Model
   private let tokenizer: Tokenizer
   private let threads: Int?
-  private let chunkLength: Int
-  private let cachePrecision: CachePrecision
+  private let memory: MemoryRequest
 
   /// - Parameters:
   ///   - threads: nil for the physical cores that this process may use.
   ///   - chunkLength: tokens per pass over the weights.
   ///   - cachePrecision: how keys and values are stored.
+  ///   - budget: what this process may take all in all.
+  ///   - isForced: whether the least memory is taken where that is too small.
   public init(
     model: Model, tokenizer: Tokenizer, threads: Int? = nil, chunkLength: Int = 128,
-    cachePrecision: CachePrecision = .half
+    cachePrecision: CachePrecision = .half, budget: MemoryBudget = .unlimited,
+    isForced: Bool = false
   ) {
     self.model = model
     self.tokenizer = tokenizer
     self.threads = threads
-    self.chunkLength = chunkLength
-    self.cachePrecision = cachePrecision
+    memory = MemoryRequest(
+      budget: budget, cachePrecision: cachePrecision, chunkLength: chunkLength,
+      isForced: isForced)
   }
 
   /// Scores a text, encoded without a beginning-of-sequence token of its own.
@@ -63,9 +66,11 @@ public struct PerplexityEvaluator: Sendable {
     let prepared = try PreparedText(
       text, windows, beginOfSequence: tokenizer.beginOfSequence,
       vocabularySize: model.architecture.vocabularySize)
+    var request = memory
+    request.context = .positions(windows.context)
     var runner = try WindowRunner(
-      model: model, windows: windows, stride: prepared.plan.stride, threads: threads,
-      chunkLength: chunkLength, cachePrecision: cachePrecision)
+      model: model, memory: try MemoryPlan(for: model, request), windows: windows,
+      stride: prepared.plan.stride, threads: threads)
     var softmax = LogSoftmax()
     var bytesScored = 0
     var seconds = 0.0

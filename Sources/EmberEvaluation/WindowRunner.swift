@@ -9,14 +9,12 @@ struct WindowRunner {
 
   var path: String { session.model.file.path.string }
 
-  /// - Throws: `ModelError.contextTooLong`, `.outOfMemory`
+  /// - Parameter memory: a plan with room for the windows.
+  /// - Throws: `ModelError.outOfMemory`, `.reading`
   init(
-    model: Model, windows: PerplexityProtocol, stride: Int, threads: Int?, chunkLength: Int,
-    cachePrecision: CachePrecision
+    model: Model, memory: MemoryPlan, windows: PerplexityProtocol, stride: Int, threads: Int?
   ) throws(ModelError) {
-    session = try InferenceSession(
-      model: model, contextLength: windows.context, threads: threads, chunkLength: chunkLength,
-      cachePrecision: cachePrecision)
+    session = try InferenceSession(model: model, plan: memory, threads: threads)
     var applied = windows
     applied.stride = stride
     score = WindowScore(protocol: applied)

@@ -83,6 +83,8 @@ public final class TextGenerator {
     public var decodeSeconds = 0.0
     /// Tokens computed one at a time; the first token comes from the prompt's logits.
     public var decodeSteps = 0
+    /// Bytes read from the file meanwhile because they have no place in memory.
+    public var decodeBytesStreamed = 0
     public var stopReason = StopReason.maximumTokens
     /// Reproduces the text.
     public var seed: UInt64
@@ -159,6 +161,8 @@ public final class TextGenerator {
     _ isCancelled: () -> Bool, _ emit: (String) throws -> Void
   ) throws -> StopReason {
     let clock = ContinuousClock()
+    let streamed = session.bytesStreamed
+    defer { result.decodeBytesStreamed = session.bytesStreamed - streamed }
     var sampler = Sampler(
       options: options.sampling, seed: options.seed, kernels: session.kernels)
     // Room for the whole text, so that a token allocates nothing.

@@ -71,8 +71,15 @@ extension Weights {
 
 extension Weights {
   /// - Throws: `ModelError.missingTensor`, `.wrongTensor`
-  package init(file: ModelFile, architecture a: Architecture) throws(ModelError) {
-    let binder = Binder(file: file)
+  package init(file: ModelFile, architecture: Architecture) throws(ModelError) {
+    try self.init(file: file, architecture: architecture, vectors: nil)
+  }
+
+  /// - Parameter vectors: where norms and biases are taken from; by default the mapping.
+  init(
+    file: ModelFile, architecture a: Architecture, vectors: PrivateVectors?
+  ) throws(ModelError) {
+    let binder = Binder(file: file, vectors: vectors)
     embedding = try binder.matrix(TensorName.embedding, rows: a.vocabularySize, columns: a.width)
     position =
       a.position == .learned
@@ -112,6 +119,7 @@ extension Weights {
 /// Finds tensors by name and checks that they are what the architecture says.
 private struct Binder: WeightSource {
   let file: ModelFile
+  let vectors: PrivateVectors?
 
   func matrix(_ name: String, rows: Int, columns: Int) throws(ModelError) -> Matrix {
     let record = try self.record(name)
@@ -144,6 +152,12 @@ private struct Binder: WeightSource {
     guard record.layout.type == .f32, record.layout.rows == 1, record.layout.columns == count,
       let base = file.bytes(of: record).baseAddress
     else { throw mismatch(record, "an f32 vector of [1, \(count)]") }
+    if let vectors {
+      guard let copy = vectors[name] else {
+        throw .missingTensor(path: file.path.string, name: name)
+      }
+      return copy
+    }
     // The file keeps tensors 64-byte aligned and the mapping starts at a page.
     return base.assumingMemoryBound(to: Float.self)
   }

@@ -147,7 +147,7 @@ struct BenchCommand: ParsableCommand {
       plan: try plan.resolved(
         modelContext: model.architecture.contextLength,
         recommendedThreads: ModelBenchmark.recommendedThreads),
-      load: load, peakMemory: { PeakMemory.bytes })
+      load: load, peakMemory: { ProcessMemory.peak })
     return try withProgress("measurements") { update in
       try benchmark.run(isCancelled: { Interruption.hasHappened }, progress: update)
     }

@@ -34,6 +34,7 @@ struct CompareCommand: ParsableCommand {
 
   @OptionGroup var windows: WindowOptions
   @OptionGroup var plot: PlotOption
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -42,14 +43,15 @@ struct CompareCommand: ParsableCommand {
     UnsafeSignalHandlers.exitOnSignals()
     UnsafeSignalHandlers.reportFaults(in: [baseline] + self.models)
     try plot.check(inputs: [baseline] + self.models + [windows.text])
-    let residentBefore = ResidentMemory.bytes
+    let residentBefore = ProcessMemory.resident
     let models = try ([baseline] + models).map { try LoadedModel(opening: $0).model }
     let text = try TextInput.file(windows.text)
     let plan = windows.windowProtocol(modelContext: models[0].architecture.contextLength)
     let progress = Progress()
     defer { progress.finish() }
     var comparison = try ModelComparison(
-      models: models, threads: threads.threads, cachePrecision: cache.precision
+      models: models, threads: threads.threads, cachePrecision: cache.precision,
+      budget: memory.budget, isForced: memory.force
     ).compare(
       text: text, named: windows.text.lastComponent?.string, protocol: plan
     ) {
@@ -61,8 +63,12 @@ struct CompareCommand: ParsableCommand {
     var threadCount = 0
     for (index, model) in models.enumerated() {
       let cost = try DecodeCost(
-        of: model, contextLength: plan.context, threads: threads.threads,
-        cachePrecision: cache.precision)
+        of: model,
+        plan: try MemoryPlan(
+          for: model,
+          memory.request(
+            context: .positions(plan.context), cachePrecision: cache.precision)),
+        threads: threads.threads)
       comparison.rows[index].tokensPerSecond = cost.tokensPerSecond
       comparison.rows[index].peakMemoryBytes = residentBefore + cost.memoryBytes
       threadCount = cost.threads
@@ -109,23 +115,26 @@ private struct DecodeCost {
   static let runs = 3
 
   let tokensPerSecond: Double
-  /// The file, the cache of the whole context, and the session's buffers.
+  /// The file, or what of it has a place in the budget, the cache of the whole context, and the
+  /// session's buffers.
   let memoryBytes: Int
   let threads: Int
 
   init(
-    of model: Model, contextLength: Int, threads: Int?, cachePrecision: CachePrecision
+    of model: Model, plan: MemoryPlan, threads: Int?
   ) throws {
-    let session = try InferenceSession(
-      model: model, contextLength: contextLength, threads: threads,
-      cachePrecision: cachePrecision)
+    let session = try InferenceSession(model: model, plan: plan, threads: threads)
+    let contextLength = plan.contextLength
     // A short prompt brings all weights into memory and shows what the cache takes; the cache
     // grows with the positions, in chunks, so a full chunk says what all of them take.
     let prompt = min(session.chunkLength, contextLength)
     _ = try session.append([Int32](repeating: 0, count: prompt))
     let cacheBytes = Int(
       Double(session.cacheBytes) / Double(prompt) * Double(contextLength))
-    memoryBytes = model.file.fileBytes + cacheBytes + session.scratchBytes
+    let weightBytes =
+      plan.weights == .mapped
+      ? model.file.fileBytes : plan.mappedBytes + plan.pinnedBytes + plan.ringBytes
+    memoryBytes = weightBytes + cacheBytes + session.scratchBytes
     let speeds = try (0..<Self.runs).map { _ in try session.decodeSpeed(tokens: Self.tokens) }
     tokensPerSecond = speeds.sorted()[Self.runs / 2]
     self.threads = session.threadCount

@@ -38,6 +38,7 @@ struct LogitsCommand: ParsableCommand {
   @Flag(name: .long, help: "Print the logits after every position, not the last alone.")
   var all = false
 
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -60,9 +61,12 @@ struct LogitsCommand: ParsableCommand {
     guard ids.count <= context else {
       throw CommandError.promptTooLongForModel(tokens: ids.count, context: context)
     }
+    let plan = try MemoryPlan(
+      for: loaded.model,
+      memory.request(
+        context: .positions(max(1, ids.count)), cachePrecision: cache.precision))
     let session = try InferenceSession(
-      model: loaded.model, contextLength: max(1, ids.count), threads: threads.threads,
-      cachePrecision: cache.precision)
+      model: loaded.model, plan: plan, threads: threads.threads)
     // Printed position by position: all logits of a long text would not fit into memory.
     var output = json.json ? LogitsOutput(jsonFor: ids) : LogitsOutput()
     func take(_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws {

@@ -18,6 +18,7 @@ struct PerplexityCommand: ParsableCommand {
 
   @OptionGroup var model: ModelArgument
   @OptionGroup var windows: WindowOptions
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -32,7 +33,8 @@ struct PerplexityCommand: ParsableCommand {
     defer { progress.finish() }
     let result = try PerplexityEvaluator(
       model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads,
-      cachePrecision: cache.precision
+      cachePrecision: cache.precision,
+      budget: memory.budget, isForced: memory.force
     ).evaluate(text: text, named: windows.text.lastComponent?.string, protocol: plan) {
       progress.update(done: $0, total: $1, note: "windows") { speed in
         "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
@@ -41,7 +43,7 @@ struct PerplexityCommand: ParsableCommand {
     progress.finish()
     let report = PerplexityReport(
       model: loaded.model, result: result, cacheBits: cache.precision.rawValue,
-      peakMemoryBytes: PeakMemory.bytes)
+      peakMemoryBytes: ProcessMemory.peak)
     if json.json {
       try JSONOutput.write(report)
     } else {

@@ -134,7 +134,7 @@ struct QuantizeCommand: ParsableCommand {
     }
     let report = QuantizeReport(
       output: target, bits: targetBits == nil ? bits.rawValue : nil, summary: summary,
-      peakMemory: PeakMemory.bytes)
+      peakMemory: ProcessMemory.peak)
     if json.json {
       try JSONOutput.write(report)
     } else {

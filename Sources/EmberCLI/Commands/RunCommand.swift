@@ -117,17 +117,18 @@ struct RunCommand: ParsableCommand {
     }
     var report = RunReport(
       text: (echo ? prompt : "") + result.text, result: result, model: loaded.model,
-      session: session, peakMemory: PeakMemory.bytes)
+      session: session)
     report.loadSeconds = loading / .seconds(1)
     if result.generatedTokens > 0 {
       report.firstTokenSeconds = Nullable(report.loadSeconds + result.promptSeconds)
     }
     reading.finish()
+    let memory = MemoryReport(session, result)
     if streams {
       if !report.text.hasSuffix("\n") { try StandardOutput.write("\n") }
-      StandardError.write("\n" + report.statistics)
+      StandardError.write("\n" + report.statistics + memory.table)
     } else {
-      try JSONOutput.write(report)
+      try JSONOutput.write(Joined(report, memory))
     }
     if result.stopReason == .cancelled { throw InterruptedRun() }
   }
@@ -161,15 +162,10 @@ private struct RunReport: Encodable {
   /// Of them, those that decode.
   var decodeThreads: Int
   var contextLength: Int
-  var peakMemoryBytes: Int
-  var mappedBytes: Int
-  var keyValueCacheBytes: Int
   var cacheBits: Int
-  var scratchBytes: Int
 
   init(
-    text: String, result: TextGenerator.Result, model: Model, session: InferenceSession,
-    peakMemory: Int
+    text: String, result: TextGenerator.Result, model: Model, session: InferenceSession
   ) {
     self.text = text
     // Of no time, or of no tokens, there is no speed.
@@ -187,11 +183,7 @@ private struct RunReport: Encodable {
     threads = session.threadCount
     decodeThreads = session.decodeThreadCount
     contextLength = session.contextLength
-    peakMemoryBytes = peakMemory
-    mappedBytes = model.file.fileBytes
-    keyValueCacheBytes = session.cacheBytes
     cacheBits = session.cachePrecision.rawValue
-    scratchBytes = session.scratchBytes
   }
 
   var statistics: String {
@@ -213,12 +205,6 @@ private struct RunReport: Encodable {
           + " on \(decodeThreads) thread\(decodeThreads == 1 ? "" : "s")"
       ),
       ("stopped", stopReason.words(contextLength: contextLength)),
-      (
-        "memory",
-        "\(Format.shortBytes(peakMemoryBytes)) peak; weights \(Format.shortBytes(mappedBytes))"
-          + " mapped from the file, key/value cache \(Format.shortBytes(keyValueCacheBytes)),"
-          + " scratch \(Format.shortBytes(scratchBytes))"
-      ),
     ])
   }
 }

@@ -15,12 +15,14 @@ struct MemoryOptions: ParsableArguments {
   @Flag(name: .long, help: "Run with the least memory where the budget is too small for it.")
   var force = false
 
+  var budget: MemoryBudget { memory?.budget ?? .automatic }
+
   /// What to ask of a plan.
   func request(
     context: MemoryRequest.Context, cachePrecision: CachePrecision, chunkLength: Int? = nil
   ) -> MemoryRequest {
     MemoryRequest(
-      budget: memory?.budget ?? .automatic, context: context, cachePrecision: cachePrecision,
+      budget: budget, context: context, cachePrecision: cachePrecision,
       chunkLength: chunkLength, isForced: force)
   }
 }

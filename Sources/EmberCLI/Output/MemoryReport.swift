@@ -1,20 +1,66 @@
 import Ember
 
-extension MemoryPlan {
-  /// One line: what there is, and what for.
-  var summary: String {
-    var weights: [String] = []
-    if mappedBytes > 0, self.weights != .streamed {
-      weights.append("\(Format.shortBytes(mappedBytes)) mapped")
+/// Where the memory of a run went, and what had to be read because it had no place in it.
+struct MemoryReport: Encodable {
+  /// What the process may have, null for no limit.
+  var memoryBudgetBytes: Nullable<Int>
+  /// The most that it had resident, mapped pages included.
+  var peakMemoryBytes: Int
+  /// How the weights are held: `mapped`, `mapped_matrices`, or `streamed`.
+  var residency: MemoryPlan.Weights
+  var mappedBytes: Int
+  var pinnedBytes: Int
+  var ringBytes: Int
+  /// Of the positions that were used, and of all that there is room for.
+  var keyValueCacheBytes: Int
+  var keyValueCacheCapacityBytes: Int
+  var scratchBytes: Int
+  /// Of each token after the first, from the file; 0 where all weights are in memory.
+  var streamedBytesPerToken: Nullable<Double>
+  /// While decoding.
+  var streamedBytesPerSecond: Nullable<Double>
+
+  init(_ session: InferenceSession, _ result: TextGenerator.Result) {
+    let plan = session.plan
+    memoryBudgetBytes = Nullable(plan.budget)
+    peakMemoryBytes = ProcessMemory.peak
+    residency = plan.weights
+    mappedBytes = plan.mappedBytes
+    pinnedBytes = plan.pinnedBytes
+    ringBytes = plan.ringBytes
+    keyValueCacheBytes = session.cacheBytes
+    keyValueCacheCapacityBytes = session.cacheCapacityBytes
+    scratchBytes = session.scratchBytes
+    let steps = Double(result.decodeSteps)
+    let streamed = Double(result.decodeBytesStreamed)
+    streamedBytesPerToken = Nullable(steps > 0 ? streamed / steps : nil)
+    let isKnown = result.decodeSeconds > 0 && plan.weights == .streamed
+    streamedBytesPerSecond = Nullable(isKnown ? streamed / result.decodeSeconds : nil)
+  }
+
+  /// A line each for what there is.
+  var table: String {
+    func line(_ name: String, _ bytes: Int, _ words: String) -> [(String, String)] {
+      bytes == 0
+        ? [] : [("  " + name, Format.shortBytes(bytes).leftPadded(to: 9) + "  " + words)]
     }
-    if pinnedBytes > 0 { weights.append("\(Format.shortBytes(pinnedBytes)) pinned") }
-    if self.weights == .streamed {
-      weights.append("\(Format.shortBytes(streamedBytes)) streamed per token")
+    let limit = memoryBudgetBytes.value.map { " of \(Format.shortBytes($0))" } ?? ""
+    var lines = [
+      ("memory", "\(Format.shortBytes(peakMemoryBytes).leftPadded(to: 9))\(limit) at the peak")
+    ]
+    lines += line("mapped", mappedBytes, "weights in the file")
+    lines += line("pinned", pinnedBytes, "weights in private memory")
+    lines += line("ring", ringBytes, "that the other weights stream through")
+    lines += line(
+      "cache", keyValueCacheBytes,
+      "keys and values, \(Format.shortBytes(keyValueCacheCapacityBytes)) when the context is full")
+    lines += line("scratch", scratchBytes, "buffers of a step")
+    if residency == .streamed, let perToken = streamedBytesPerToken.value {
+      let speed = streamedBytesPerSecond.value.map {
+        ", at \(Format.fixed($0 * 1e-9, 2)) GB/s"
+      }
+      lines += line("read", Int(perToken), "from the file for each token\(speed ?? "")")
     }
-    let limit = budget.map { " of \(Format.shortBytes($0))" } ?? ""
-    return "\(Format.shortBytes(totalBytes))\(limit) at most: weights"
-      + " \(weights.joined(separator: ", ")); \(contextLength) positions of key/value cache"
-      + " \(Format.shortBytes(cacheBytes)), scratch \(Format.shortBytes(scratchBytes + ringBytes)),"
-      + " program \(Format.shortBytes(programBytes))"
+    return Listing.rendered(lines.map { (name: $0.0, value: $0.1) })
   }
 }

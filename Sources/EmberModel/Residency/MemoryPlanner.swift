@@ -61,7 +61,8 @@ struct MemoryPlanner {
     var plan = base(context: context, chunk: request.chunkLength ?? Self.residentChunk)
     plan.weights = kind
     plan.mappedBytes = inventory.matrixBytes + inventory.vectorBytes
-    if kind == .mapped { plan.mappedBytes += inventory.tableBytes }
+    // Around what is touched, the system may map up to a large page: at either end of a table.
+    plan.mappedBytes += kind == .mapped ? inventory.tableBytes : min(inventory.tableBytes, 4 << 20)
     return plan
   }
 
@@ -92,7 +93,7 @@ struct MemoryPlanner {
     plan.pinnableBytes = max(0, budget - plan.totalBytes)
     let slices = WeightSlices(
       inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes)
-    plan.pinnedBytes = slices.pinnedBytes
+    plan.pinnedBytes += slices.pinnedBytes
     plan.streamedBytes = slices.streamedBytes
     if slices.tickets == 0 { plan.ringBytes = 0 }
     return plan
@@ -103,7 +104,7 @@ struct MemoryPlanner {
   ) -> MemoryPlan {
     var plan = base(context: context, chunk: chunk)
     plan.weights = .streamed
-    plan.mappedBytes = inventory.vectorBytes
+    plan.pinnedBytes = inventory.vectorBytes
     plan.sliceBytes = sliceBytes
     plan.slots = slots
     plan.ringBytes = slots * WeightSlices.slotBytes(inventory, sliceBytes: sliceBytes)

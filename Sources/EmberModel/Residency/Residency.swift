@@ -5,6 +5,8 @@ import EmberKernels
 struct Residency: Sendable {
   /// nil where all matrices are in the mapping.
   var stream: WeightStream?
+  /// nil where norms and biases are in the mapping, too.
+  var vectors: PrivateVectors?
   /// nil where tables are in the mapping, too.
   var tables: Tables?
 
@@ -37,6 +39,7 @@ struct Residency: Sendable {
     }
     tables = Tables(of: model)
     if plan.weights == .streamed {
+      vectors = try PrivateVectors(of: model.file)
       let slotBytes = WeightSlices.slotBytes(model.inventory, sliceBytes: plan.sliceBytes)
       stream = try WeightStream(
         WeightSlices(model.inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes),
@@ -45,6 +48,14 @@ struct Residency: Sendable {
   }
 
   private init() {}
+
+  /// The weights, where a forward pass finds them.
+  func weights(of model: Model) throws(ModelError) -> Weights {
+    guard let stream else { return model.weights }
+    let weights = try Weights(
+      file: model.file, architecture: model.architecture, vectors: vectors)
+    return weights.sliced(stream.slices.ofMatrix)
+  }
 
   /// What could not be read so far.
   var failure: FormatError? {

@@ -1,0 +1,15 @@
+/// Two values whose keys stand side by side in JSON.
+struct Joined<First: Encodable, Second: Encodable>: Encodable {
+  var first: First
+  var second: Second
+
+  init(_ first: First, _ second: Second) {
+    self.first = first
+    self.second = second
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    try first.encode(to: encoder)
+    try second.encode(to: encoder)
+  }
+}
