@@ -22,9 +22,12 @@ public enum MemoryBudget: Sendable, Equatable {
   /// What the process has, and of what is available as much as leaves the others some room.
   private static func automaticBytes(resident: Int) -> Int {
     let (available, isContained) = AvailableMemory.bytesAndOrigin
-    // A container has no others; its own bookkeeping and the page cache need a little.
-    let headroom = isContained ? available / 50 + (4 << 20) : available / 10
-    return resident + max(0, available - headroom)
+    if isContained {
+      // Nobody else is in there, but its bookkeeping and the page cache need a little. Pages of
+      // programs and libraries may have been charged to whoever used them first.
+      return ProcessMemory.anonymous + max(0, available - available / 50 - (4 << 20))
+    }
+    return resident + available / 10 * 9
   }
 }
 
@@ -32,6 +35,9 @@ public enum MemoryBudget: Sendable, Equatable {
 public enum ProcessMemory {
   /// Bytes that it has resident now, mapped files included; 0 where the system does not say.
   public static var resident: Int { ProcessMemory.status("VmRSS:") ?? peak }
+
+  /// Of them, those that no file stands behind.
+  static var anonymous: Int { status("RssAnon:") ?? resident }
 
   /// The most that it had resident so far; 0 where the system does not say.
   public static var peak: Int {

@@ -34,6 +34,18 @@ import Testing
       }
     }
 
+    @Test("none per step while weights stream")
+    func streaming() async {
+      await #expect(processExitsWith: .success) {
+        let converted = try ConvertedModel.bundled(bits: 8)
+        let plan = try StreamedWeightsTests.plan(converted.model, share: 0.4, context: 512)
+        for threads in [1, 2] {
+          try expectNoneInDecode(
+            InferenceSession(model: converted.model, plan: plan, threads: threads))
+        }
+      }
+    }
+
     @Test("none per sampled token, whatever the options")
     func sampling() async {
       await #expect(processExitsWith: .success) {
@@ -92,20 +104,24 @@ import Testing
 
   private func expectNoneInDecode(_ converted: ConvertedModel) throws {
     for threads in [1, 2] {
-      let session = try InferenceSession(model: converted.model, threads: threads)
-      _ = try session.append([1, 2, 3])
-      // An array that a caller keeps; the step allocates nothing of its own.
-      var token: [Int32] = [5]
-      func decode() throws {
-        for i in 0..<64 {
-          token[0] = Int32(i + 7)
-          _ = try session.append(token)
-        }
-      }
-      // Dispatch starts its threads once.
-      try decode()
-      let count = try allocations(decode)
-      #expect(count == 0, "\(count): \(converted.model.file.path), \(threads) threads")
+      try expectNoneInDecode(InferenceSession(model: converted.model, threads: threads))
     }
+  }
+
+  private func expectNoneInDecode(_ session: InferenceSession) throws {
+    _ = try session.append([1, 2, 3])
+    // An array that a caller keeps; the step allocates nothing of its own.
+    var token: [Int32] = [5]
+    func decode() throws {
+      for i in 0..<64 {
+        token[0] = Int32(i + 7)
+        _ = try session.append(token)
+      }
+    }
+    // Dispatch starts its threads once.
+    try decode()
+    let count = try allocations(decode)
+    #expect(
+      count == 0, "\(count): \(session.model.file.path), \(session.threadCount) threads")
   }
 #endif

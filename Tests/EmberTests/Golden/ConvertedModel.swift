@@ -11,7 +11,7 @@ struct ConvertedModel: Sendable {
   var model: Model { loaded.model }
   var tokenizer: Tokenizer { loaded.tokenizer }
 
-  private static let folder = ProcessFolder()
+  private static let folder = ProcessFolder("golden")
   private static let cache = Mutex<[String: ConvertedModel]>([:])
 
   /// - Parameters:
@@ -115,25 +115,6 @@ struct ConvertedModel: Sendable {
   }
 
   private static let novel = Mutex<[String: (papers: Double, secondHalf: Double)]>([:])
-}
-
-/// A folder that goes with the process.
-private final class ProcessFolder: Sendable {
-  let url: URL
-
-  init() {
-    let parent = FileManager.default.temporaryDirectory
-    url = parent.appending(path: "ember-golden-\(ProcessInfo.processInfo.processIdentifier)")
-    try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    Self.removed.withLock { $0.append(url.path) }
-    atexit {
-      ProcessFolder.removed.withLock { paths in
-        for path in paths { try? FileManager.default.removeItem(atPath: path) }
-      }
-    }
-  }
-
-  private static let removed = Mutex<[String]>([])
 }
 
 extension PerplexityProtocol {
