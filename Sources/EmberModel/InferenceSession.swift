@@ -86,7 +86,7 @@ public final class InferenceSession {
       throw .outOfMemory(bytes: plan.scratchBytes, purpose: "buffers of a step")
     }
     residency = try Residency(of: model, plan: plan)
-    weights = residency.stream.map { model.weights.sliced($0.slices.ofMatrix) } ?? model.weights
+    weights = try residency.weights(of: model)
     cache = try KeyValueCache(
       architecture: architecture, capacity: plan.contextLength, precision: plan.cachePrecision)
     scratch = Scratch(

@@ -46,6 +46,16 @@ struct Residency: Sendable {
 
   private init() {}
 
+  /// Where a forward pass of this residency finds a model's weights.
+  ///
+  /// - Throws: `ModelError.reading`
+  func weights(of model: Model) throws(ModelError) -> Weights {
+    guard let stream else { return model.weights }
+    return try Weights(
+      file: model.file, architecture: model.architecture, readingVectors: true
+    ).sliced(stream.slices.ofMatrix)
+  }
+
   /// What could not be read so far.
   var failure: FormatError? {
     stream?.failure ?? tables?.embedding.failure ?? tables?.position?.failure
