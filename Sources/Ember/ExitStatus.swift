@@ -142,7 +142,7 @@ extension ExitStatus {
       case .vocabularyMismatch, .weightTooLarge: .invalidData
       case .outputIsInput: .cannotCreate
       case .cancelled: .interrupted
-      case .modelTooLarge: .outOfMemory
+      case .modelTooLarge, .budgetTooSmall: .outOfMemory
       }
   }
 

@@ -18,8 +18,9 @@ struct EmberCommand: ParsableCommand {
       """,
     version: "ember \(EmberVersion.current)",
     subcommands: [
-      QuantizeCommand.self, RunCommand.self, PerplexityCommand.self, CompareCommand.self,
-      BenchCommand.self, InspectCommand.self, VerifyCommand.self, TokenizeCommand.self,
+      QuantizeCommand.self, PlanCommand.self, RunCommand.self, PerplexityCommand.self,
+      CompareCommand.self, BenchCommand.self, InspectCommand.self, VerifyCommand.self,
+      TokenizeCommand.self,
       LogitsCommand.self,
     ])
 }

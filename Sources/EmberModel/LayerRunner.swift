@@ -40,6 +40,21 @@ package final class LayerRunner {
   /// Phases of a step at most; the team must have room for them.
   package static let phaseCapacity = 16
 
+  /// Bytes that a runner takes; `Int.max` where no integer holds their number.
+  package static func byteCount(architecture: Architecture, windowLength: Int) -> Int {
+    var single = architecture
+    single.layerCount = 1
+    single.vocabularySize = 1
+    let parts = [
+      Scratch.byteCount(
+        architecture: single, precision: .half, contextLength: windowLength,
+        capacity: windowLength),
+      KeyValueCache.byteCount(
+        architecture: single, precision: .half, positions: windowLength),
+    ]
+    return parts.reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
+  }
+
   /// - Throws: `ModelError.outOfMemory`
   package init(
     architecture: Architecture, windowLength: Int, team: ThreadTeam, kernels: Kernels

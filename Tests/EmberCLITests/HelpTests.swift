@@ -7,7 +7,7 @@ struct HelpTests {
   @Test(
     "is as committed",
     arguments: [
-      "ember", "quantize", "run", "perplexity", "compare", "bench", "inspect", "verify",
+      "ember", "quantize", "plan", "run", "perplexity", "compare", "bench", "inspect", "verify",
       "tokenize", "logits",
     ])
   func help(of command: String) async throws {

@@ -8,7 +8,8 @@ struct JSONKeyTests {
   @Test(
     "are as committed",
     arguments: [
-      ["quantize", "model.bin"], ["run", "model.q4", "--prompt", "the", "-n", "3"],
+      ["quantize", "model.bin"], ["plan", "model.q4"],
+      ["run", "model.q4", "--prompt", "the", "-n", "3"],
       ["perplexity", "model.q4", "--text", "text.txt"],
       ["compare", "model.q8", "model.q4", "--text", "text.txt"], ["inspect", "model.q4"],
       ["bench", "model.q4", "--generate", "2", "--prompt-tokens", "8", "--repetitions", "1"],

@@ -95,6 +95,7 @@ struct QuantizeCommand: ParsableCommand {
       valueName: "file"), completion: .file(), transform: filePath)
   var tokenizer: FilePath?
 
+  @OptionGroup(title: "Memory") var memory: QuantizeMemoryOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
@@ -123,6 +124,8 @@ struct QuantizeCommand: ParsableCommand {
       statisticsOutput: calibration.saveStatistics?.path, tensorTypes: tensorTypes,
       tokenizer: tokenizer, threads: threads.threads)
     options.foldsEmergentColumns = folding
+    options.memory = memory.memory?.budget ?? .automatic
+    options.isForced = memory.force
     let converter = Converter(checkpoint: input, output: target, options: options)
     Interruption.catchSignals()
     let progress = Progress()

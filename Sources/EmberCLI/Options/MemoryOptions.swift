@@ -27,6 +27,21 @@ struct MemoryOptions: ParsableArguments {
   }
 }
 
+/// The same for a conversion.
+struct QuantizeMemoryOptions: ParsableArguments {
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Memory that the process may take, such as 900M or 1.5G (powers of ten) or 1GiB, or auto: what"
+        + " the machine or the container has available. It changes nothing in the file."
+        + " (default: auto)",
+      valueName: "size"))
+  var memory: MemorySize?
+
+  @Flag(name: .long, help: "Begin even where the conversion takes more than that.")
+  var force = false
+}
+
 /// `900M`, `1.5G`, `1GiB`, `1000000000` or `auto`
 struct MemorySize: ExpressibleByArgument, Equatable {
   let budget: MemoryBudget

@@ -11,7 +11,7 @@ public enum MemoryBudget: Sendable, Equatable {
   case unlimited
 
   /// Bytes that this process may have in the end, nil for no limit.
-  func resolved(resident: Int) -> Int? {
+  package func resolved(resident: Int) -> Int? {
     switch self {
     case .unlimited: nil
     case .bytes(let count): count

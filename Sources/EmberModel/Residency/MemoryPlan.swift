@@ -60,6 +60,14 @@ public struct MemoryPlan: Sendable, Equatable {
     }
   }
 
+  /// Bytes of the key/value cache of one sequence; `Int.max` where no integer holds their number.
+  public static func cacheBytes(
+    of architecture: Architecture, positions: Int, precision: CachePrecision
+  ) -> Int {
+    KeyValueCache.byteCount(
+      architecture: architecture, precision: precision, positions: positions)
+  }
+
   /// Whether it stays within the budget.
   public var fits: Bool { budget.map { totalBytes <= $0 } ?? true }
 }

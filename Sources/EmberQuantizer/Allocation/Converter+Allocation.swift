@@ -24,6 +24,7 @@ extension Converter {
   ///   `.modelTooLarge`; and what reading, encoding and computing throw.
   func assignment(
     of source: Checkpoint, tokenizer: Tokenizer, statistics: InputStatistics?,
+    memoryLimit: Int?,
     isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
   ) throws -> TypeAssignment? {
     guard let target = options.targetBits else { return nil }
@@ -33,7 +34,7 @@ extension Converter {
       source, path: checkpoint,
       windows: try ProbeWindows.windows(
         of: options.calibration, tokenizer: tokenizer, source: source),
-      threads: options.threads ?? ThreadCount.recommended)
+      threads: options.threads ?? ThreadCount.recommended, memoryLimit: memoryLimit)
     let choices = try choices(
       for: source, probe: probe, statistics: statistics, isCancelled: isCancelled,
       progress: progress)
@@ -41,7 +42,7 @@ extension Converter {
   }
 
   /// Where the file's parts come to in bytes.
-  private func fileSize(of source: Checkpoint, tokenizer: Tokenizer) throws -> FileSize {
+  func fileSize(of source: Checkpoint, tokenizer: Tokenizer) throws -> FileSize {
     func stored(_ content: [UInt8]) -> Int {
       ModelFileWriter.storedByteCount(of: content) ?? content.count
     }

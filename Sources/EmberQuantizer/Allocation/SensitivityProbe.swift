@@ -27,15 +27,24 @@ final class SensitivityProbe {
   /// Tokens of all windows.
   var tokenCount: Int { windows.reduce(0) { $0 + $1.count } }
 
-  /// - Parameter windows: token ids of the vocabulary, no window empty.
+  /// - Parameters:
+  ///   - windows: token ids of the vocabulary, no window empty.
+  ///   - memoryLimit: bytes that it may take; nil for what is available.
   /// - Throws: `CheckpointError`, `QuantizerError`, `ModelError`, `CalibrationError.notFinite`
-  init(_ source: Checkpoint, path: FilePath, windows: [[Int32]], threads: Int) throws {
+  init(
+    _ source: Checkpoint, path: FilePath, windows: [[Int32]], threads: Int,
+    memoryLimit: Int? = nil
+  ) throws {
     architecture = source.architecture
     self.windows = windows
     length = windows.map(\.count).max() ?? 0
     kernels = .best
     team = ThreadTeam(threadCount: threads, phaseCapacity: LayerRunner.phaseCapacity)
-    try Self.refuseTooLarge(source, windows: windows.count, length: length)
+    let bytes = Self.byteCount(source, windows: windows.count, length: length)
+    let available = memoryLimit ?? AvailableMemory.bytes
+    if bytes > available {
+      throw QuantizerError.modelTooLarge(bytes: bytes, available: available)
+    }
     runner = try LayerRunner(
       architecture: architecture, windowLength: length, team: team, kernels: kernels)
     let tensors = Dictionary(
@@ -154,14 +163,12 @@ final class SensitivityProbe {
 
   /// All weights in half precision, the largest matrix again while it is replaced, the states, and
   /// the distributions.
-  private static func refuseTooLarge(
-    _ source: Checkpoint, windows: Int, length: Int
-  ) throws {
+  static func byteCount(_ source: Checkpoint, windows: Int, length: Int) -> Int {
     let a = source.architecture
     var parts: [Int] = []
     for tensor in source.tensors {
-      let layout = try TensorLayout(type: .f16, rows: tensor.rows, columns: tensor.columns)
-      parts.append(layout.byteCount)
+      let layout = try? TensorLayout(type: .f16, rows: tensor.rows, columns: tensor.columns)
+      parts.append(layout?.byteCount ?? .max)
     }
     // Of the largest, what is measured, its blocks, and one more that is made from it for a ratio.
     let largest = parts.max() ?? 0
@@ -175,9 +182,6 @@ final class SensitivityProbe {
       let (sum, overflow) = total.addingReportingOverflow(part)
       total = overflow ? .max : sum
     }
-    let available = AvailableMemory.bytes
-    if total > available {
-      throw QuantizerError.modelTooLarge(bytes: total, available: available)
-    }
+    return total
   }
 }

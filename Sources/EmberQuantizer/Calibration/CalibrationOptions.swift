@@ -20,6 +20,8 @@ public struct CalibrationOptions: Sendable {
   package var kernels: Kernels = .best
   /// Hidden states of more bytes than this lie in a file.
   package var statesInMemory = 64 << 20
+  /// Bytes that the moments may take; nil for what is available.
+  package var memoryLimit: Int?
 
   public init(
     detail: SecondMoments.Detail = .full, maximumTokens: Int = 65_536, windowLength: Int? = nil,

@@ -160,7 +160,7 @@ public struct Calibrator: Sendable {
       total = total.addingReportingOverflow(bytes).overflow ? .max : total + bytes
     }
     total = total.addingReportingOverflow(largest).overflow ? .max : total + largest
-    let available = AvailableMemory.bytes
+    let available = options.memoryLimit ?? AvailableMemory.bytes
     if total > available { throw .tooLarge(bytes: total, available: available) }
   }
 }

@@ -19,13 +19,18 @@ public final class StatisticsFile: Sendable {
   public let sites: [CalibrationSite]
   public let byteCount: Int
   private let file: OpenFile
+  private let memoryLimit: Int?
   private let records: [CalibrationSite: SiteRecord]
 
   /// Reads and checks all but the sites' data.
   ///
+  /// - Parameter memoryLimit: bytes that a site's moments may take; nil for what is available.
   /// - Throws: `CalibrationError.file`, `.notStatistics`, `.unsupportedVersion`, `.truncated`,
   ///   `.damaged`
-  public init(opening path: FilePath) throws(CalibrationError) {
+  public init(
+    opening path: FilePath, memoryLimit: Int? = nil
+  ) throws(CalibrationError) {
+    self.memoryLimit = memoryLimit
     let file = try Self.open(path)
     let size: Int
     let headerBytes: [UInt8]
@@ -79,7 +84,7 @@ public final class StatisticsFile: Sendable {
   /// - Throws: `CalibrationError.file`, `.damaged`, `.tooLarge`
   public func moments(at site: CalibrationSite) throws(CalibrationError) -> SecondMoments? {
     guard let record = records[site] else { return nil }
-    let available = AvailableMemory.bytes
+    let available = memoryLimit ?? AvailableMemory.bytes
     // The file's bytes, and the arrays that are made of them.
     if record.bytes > available / 2 {
       throw .tooLarge(bytes: 2 * record.bytes, available: available)

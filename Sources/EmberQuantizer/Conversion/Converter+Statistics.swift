@@ -9,14 +9,16 @@ extension Converter {
 
   /// What the recipe wants to know of the matrices' inputs; nil where it wants nothing.
   func statistics(
-    of source: Checkpoint, warnings: inout [String], isCancelled: () -> Bool,
-    progress: (ConversionProgress) -> Void
+    of source: Checkpoint, warnings: inout [String], memory: ConversionMemory, budget: Int?,
+    isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
   ) throws -> InputStatistics? {
     let tied = source.architecture.tiedHead
     var calibration = CalibrationOptions(
       detail: options.recipe == .best ? .full : .diagonal, tokenizer: options.tokenizer,
       threads: options.threads)
     calibration.foldsEmergentColumns = options.foldsEmergentColumns
+    calibration.memoryLimit = budget
+    if let budget { calibration.statesInMemory = memory.statesInMemory(budget: budget) }
     let calibrator = Calibrator(checkpoint: checkpoint, options: calibration)
     func report(_ state: CalibrationProgress) {
       progress(
@@ -46,19 +48,19 @@ extension Converter {
       let path = kept ?? temporaryStatistics
       try calibrator.run(text: text, saving: path, isCancelled: isCancelled, progress: report)
       return InputStatistics(
-        try opened(path, deleting: kept == nil, for: source), tiedHead: tied)
+        try opened(path, deleting: kept == nil, for: source, memoryLimit: budget), tiedHead: tied)
     case .statistics(let paths):
       if paths.count == 1, options.statisticsOutput == nil {
         return InputStatistics(
-          try opened(paths[0], deleting: false, for: source), tiedHead: tied)
+          try opened(paths[0], deleting: false, for: source, memoryLimit: budget), tiedHead: tied)
       }
       let kept = options.statisticsOutput
       let path = kept ?? temporaryStatistics
       // Before anything is written: what was saved for another model stays unsaved here.
-      for path in paths { _ = try opened(path, deleting: false, for: source) }
+      for path in paths { _ = try opened(path, deleting: false, for: source, memoryLimit: budget) }
       try StatisticsFile.merge(paths, into: path, isCancelled: isCancelled)
       return InputStatistics(
-        try opened(path, deleting: kept == nil, for: source), tiedHead: tied)
+        try opened(path, deleting: kept == nil, for: source, memoryLimit: budget), tiedHead: tied)
     }
   }
 
@@ -79,10 +81,10 @@ extension Converter {
   /// A file that is to be deleted is so at once: what is open can still be read, and whatever ends
   /// this program, nothing stays behind.
   private func opened(
-    _ path: FilePath, deleting: Bool, for source: Checkpoint
+    _ path: FilePath, deleting: Bool, for source: Checkpoint, memoryLimit: Int?
   ) throws -> StatisticsFile {
     defer { if deleting { try? SystemCall.unlink(path) } }
-    let file = try StatisticsFile(opening: path)
+    let file = try StatisticsFile(opening: path, memoryLimit: memoryLimit)
     try file.model.requireSame(as: ModelFingerprint(source.architecture))
     if options.recipe == .best, file.detail == .diagonal {
       throw CalibrationError.differentDetail(expected: .full, found: .diagonal)

@@ -12,7 +12,7 @@ public import SystemPackage
 /// let summary = try converter.run()
 /// ```
 ///
-/// Memory does not grow with the model: a few megabytes of rows are read, encoded and written
+/// Memory grows with the widest layer at most, and with the vocabulary: a few megabytes of rows are read, encoded and written
 /// before the next. The file appears at its place only when it is complete. The same checkpoint and
 /// options give the same bytes, on any number of threads.
 public struct Converter: Sendable {
@@ -52,8 +52,12 @@ public struct Converter: Sendable {
     isCancelled: () -> Bool = { false }, progress: (ConversionProgress) -> Void = { _ in }
   ) throws -> ConversionSummary {
     let start = ContinuousClock.now
+    let resident = ProcessMemory.resident
     try options.validate()
     let stored = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    let memory = ConversionMemory(stored, options: options, resident: resident)
+    let budget = options.isForced ? nil : options.memory.resolved(resident: resident)
+    if let budget { try memory.refuse(over: budget, checkpoint: checkpoint.string) }
     let source =
       options.usesBlocks && options.foldsEmergentColumns
       ? try stored.foldingEmergentColumns() : stored
@@ -63,10 +67,11 @@ public struct Converter: Sendable {
     // First of all, so that an output that cannot be written costs nobody a calibration.
     var writer = try ModelFileWriter(creating: output)
     let statistics = try statistics(
-      of: source, warnings: &summary.warnings, isCancelled: isCancelled, progress: progress)
+      of: source, warnings: &summary.warnings, memory: memory, budget: budget,
+      isCancelled: isCancelled, progress: progress)
     let assignment = try assignment(
-      of: source, tokenizer: tokenizer, statistics: statistics, isCancelled: isCancelled,
-      progress: progress)
+      of: source, tokenizer: tokenizer, statistics: statistics,
+      memoryLimit: budget.map { $0 - resident }, isCancelled: isCancelled, progress: progress)
     summary.expectedDivergence = assignment?.divergence
     func type(of tensor: CheckpointTensor) -> BlockType {
       assignment?.types[tensor.name] ?? self.type(of: tensor, in: source)

@@ -1,3 +1,4 @@
+public import EmberModel
 public import SystemPackage
 
 /// What a conversion is asked for.
@@ -24,6 +25,11 @@ public struct QuantizationOptions: Sendable {
   public var tokenizer: FilePath?
   /// Workers; by default the physical cores.
   public var threads: Int?
+  /// What the process may have at most; it decides whether a conversion begins, and never what it
+  /// writes.
+  public var memory: MemoryBudget = .automatic
+  /// Begins even where the budget is too small.
+  public var isForced = false
 
   public init(
     bits: Int = 4, tableBits: Int? = nil, targetBits: Double? = nil,

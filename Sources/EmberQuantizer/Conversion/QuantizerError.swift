@@ -1,3 +1,4 @@
+public import EmberModel
 import SystemPackage
 
 /// Why a checkpoint cannot be converted, beyond what is wrong with the checkpoint or the file.
@@ -15,6 +16,8 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
   /// The output, or the statistics, would replace a file of the checkpoint.
   case outputIsInput(path: String, option: String = "-o")
 
+  /// The conversion takes more than it may.
+  case budgetTooSmall(checkpoint: String, needed: Int, budget: Int, advice: [MemoryAdvice])
   /// The weights do not fit into memory in half precision, as `--target-bits` needs them.
   case modelTooLarge(bytes: Int, available: Int)
 
@@ -30,6 +33,12 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
     case .weightTooLarge(let tensor, let row, let column, let value, let limit):
       "\(tensor): weight \(value) in row \(row), column \(column): expected at most \(limit) in size "
         + "at this precision; is the checkpoint whole?"
+    case .budgetTooSmall(let checkpoint, let needed, let budget, let advice):
+      "\(checkpoint): converting it needs \(megabytes(needed)) of memory, found a budget of"
+        + " \(megabytes(budget)); choose "
+        + (advice.map { "\($0.option) (needs \(megabytes($0.neededBytes)))" }
+        + ["--memory \((needed + 999_999) / 1_000_000)M", "--force to try all the same"])
+        .joined(separator: ", or ")
     case .cancelled:
       "stopped; nothing was written"
     case .outputIsInput(let path, let option):
@@ -40,3 +49,6 @@ public enum QuantizerError: Error, Sendable, Equatable, CustomStringConvertible 
     }
   }
 }
+
+/// Rounded up, so that what is said is enough.
+private func megabytes(_ bytes: Int) -> String { "\((bytes + 999_999) / 1_000_000) MB" }

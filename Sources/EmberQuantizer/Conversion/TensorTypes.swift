@@ -32,7 +32,11 @@ public struct TensorTypeRule: Sendable, Equatable {
 extension QuantizationOptions {
   /// What a tensor of a model with `layerCount` layers is stored as.
   func type(of tensor: CheckpointTensor, layerCount: Int) -> BlockType {
-    let name = tensor.name
+    type(ofTensor: tensor.name, layerCount: layerCount)
+  }
+
+  /// The same by the tensor's canonical name.
+  package func type(ofTensor name: String, layerCount: Int) -> BlockType {
     if name.hasSuffix(".bias") || name.hasSuffix("norm.weight") { return .f32 }
     // The last rule wins, so that a general one can come first.
     if let rule = tensorTypes.last(where: { $0.fits(name) }) { return rule.type }
