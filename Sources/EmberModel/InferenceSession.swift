@@ -107,7 +107,10 @@ public final class InferenceSession {
       guard let ids = tokens.baseAddress else { return }
       for start in stride(from: 0, to: tokens.count, by: chunkLength) {
         let end = min(start + chunkLength, tokens.count)
-        compute(ids + start, count: end - start, logitsOfLast: end == tokens.count)
+        let isLast = end == tokens.count
+        compute(
+          ids + start, count: end - start,
+          logits: isLast ? end - start - 1..<end - start : 0..<0)
       }
     }
     return UnsafeMutableBufferPointer(start: scratch.logits, count: scratch.logitsStride)
@@ -121,44 +124,75 @@ public final class InferenceSession {
     _ tokens: [Int32],
     eachLogits body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void
   ) throws {
+    try appendPrefix(of: tokens) { index, logits in
+      try body(index, logits)
+      return true
+    }
+  }
+
+  /// Appends tokens as long as `goesOn` says so of the logits after each, [vocabularySize]: those
+  /// behind the first for which it does not are forgotten again. They are computed together, up to
+  /// `chunkLength` in one pass over the weights; allocates nothing.
+  ///
+  /// - Throws: `ModelError.noTokens`, `.contextFull`, `.unknownToken` (then nothing is appended),
+  ///   and what `goesOn` throws.
+  public func appendPrefix(
+    of tokens: [Int32],
+    while goesOn: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Bool
+  ) throws {
     try check(tokens)
+    let before = position
     try tokens.withUnsafeBufferPointer { tokens in
       guard let ids = tokens.baseAddress else { return }
       for start in stride(from: 0, to: tokens.count, by: chunkLength) {
         let end = min(start + chunkLength, tokens.count)
-        let pass = compute(ids + start, count: end - start, logitsOfLast: false)
         for first in stride(from: 0, to: end - start, by: Activations.tokensPerTile) {
           let range = first..<min(first + Activations.tokensPerTile, end - start)
-          scratch.headInput.tokens = range.count
-          team.step(
-            workers: workers(tokens: range.count),
-            ForwardStep(pass: pass, computesLayers: false, logits: range))
+          if first == 0 {
+            compute(ids + start, count: end - start, logits: range)
+          } else {
+            computeLogits(range, ids + start, count: end - start)
+          }
           for i in range {
             let row = scratch.logits + (i - first) * scratch.logitsStride
-            try body(
-              start + i, UnsafeMutableBufferPointer(start: row, count: scratch.logitsStride))
+            let logits = UnsafeMutableBufferPointer(start: row, count: scratch.logitsStride)
+            if try !goesOn(start + i, logits) {
+              truncate(to: before + start + i + 1)
+              return
+            }
           }
         }
       }
     }
   }
 
-  /// One pass over the weights for up to `chunkLength` tokens.
-  @discardableResult
-  private func compute(
-    _ tokens: UnsafePointer<Int32>, count: Int, logitsOfLast: Bool
-  ) -> ForwardPass {
+  /// One pass over the weights for up to `chunkLength` tokens, and the logits after some of them.
+  private func compute(_ tokens: UnsafePointer<Int32>, count: Int, logits: Range<Int>) {
     scratch.prepare(tokens: count)
-    scratch.headInput.tokens = 1
-    let pass = ForwardPass(
-      architecture: model.architecture, weights: model.weights, kernels: kernels, cache: cache,
-      scratch: scratch, tokens: tokens, tokenCount: count, position: position)
-    let logits = logitsOfLast ? count - 1..<count : count..<count
+    scratch.headInput.tokens = logits.count
     team.step(
       workers: workers(tokens: count),
-      ForwardStep(pass: pass, computesLayers: true, logits: logits))
+      ForwardStep(
+        pass: pass(tokens, count: count, position: position), computesLayers: true, logits: logits))
     position += count
-    return pass
+  }
+
+  /// The logits after more of the tokens of the last pass.
+  private func computeLogits(_ range: Range<Int>, _ tokens: UnsafePointer<Int32>, count: Int) {
+    scratch.headInput.tokens = range.count
+    team.step(
+      workers: workers(tokens: range.count),
+      ForwardStep(
+        pass: pass(tokens, count: count, position: position - count), computesLayers: false,
+        logits: range))
+  }
+
+  private func pass(
+    _ tokens: UnsafePointer<Int32>, count: Int, position: Int
+  ) -> ForwardPass {
+    ForwardPass(
+      architecture: model.architecture, weights: model.weights, kernels: kernels, cache: cache,
+      scratch: scratch, tokens: tokens, tokenCount: count, position: position)
   }
 
   /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).
