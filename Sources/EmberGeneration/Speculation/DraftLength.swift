@@ -3,16 +3,16 @@
 /// A draft of k tokens, of which the first i are right with probability a₁ · … · aᵢ, is expected to
 /// give 1 + Σᵢ a₁ · … · aᵢ tokens (Leviathan et al. 2023, section 3.3, with probabilities that
 /// differ), for a pass of k + 1 tokens and the time to draft k.
-struct DraftLength: Sendable, Equatable {
+package struct DraftLength: Sendable, Equatable {
   /// 0 where no draft is expected to pay.
-  var count: Int
+  package var count: Int
   /// Tokens expected per second.
-  var rate: Double
+  package var rate: Double
 
   /// A draft must be expected to gain this much, so that noise in the times does not decide.
   private static let leastGain = 1.03
 
-  init(count: Int = 0, rate: Double = 0) {
+  package init(count: Int = 0, rate: Double = 0) {
     self.count = count
     self.rate = rate
   }
@@ -23,7 +23,7 @@ struct DraftLength: Sendable, Equatable {
   ///   - limit: the most tokens that may be drafted.
   ///   - secondsPerToken: of drafting.
   ///   - acceptance: probability that a token is right where all before it are, by its place.
-  init(
+  package init(
     limit: Int, cost: PassCost.Expectation, secondsPerToken: Double = 0,
     acceptance: (_ depth: Int) -> Double
   ) {

@@ -5,7 +5,7 @@
 /// line, fitted by least squares; what was timed weighs less the longer ago it was. Where weights
 /// come from memory, arithmetic makes the line steep: 16 tokens take 6 to 8 times as long as one
 /// (q4, two cores of a Zen 3 server). Where they come from a disk it is nearly flat.
-struct PassCost: Sendable {
+package struct PassCost: Sendable {
   private var singles: [Double] = []
   private var oldest = 0
   private var line = Line()
@@ -13,13 +13,13 @@ struct PassCost: Sendable {
   private static let singleCount = 5
   private static let memory = 0.9
 
-  init() { singles.reserveCapacity(Self.singleCount) }
+  package init() { singles.reserveCapacity(Self.singleCount) }
 
   /// How many single tokens were timed, at most 5.
-  var singleCount: Int { singles.count }
+  package var singleCount: Int { singles.count }
 
   /// What passes are expected to take, or nil before the first single token was timed.
-  var expectation: Expectation? {
+  package var expectation: Expectation? {
     guard let single else { return nil }
     var line = line
     // A line needs two points: that of the single token, and before others are known the
@@ -30,18 +30,18 @@ struct PassCost: Sendable {
     return Expectation(single: single, intercept: intercept, slope: slope)
   }
 
-  struct Expectation: Sendable {
-    let single: Double
+  package struct Expectation: Sendable {
+    package let single: Double
     let intercept: Double
     let slope: Double
 
     /// Of a pass of `tokens`, at least 1.
-    func seconds(tokens: Int) -> Double {
+    package func seconds(tokens: Int) -> Double {
       tokens <= 1 ? single : max(intercept + slope * Double(tokens), single / 2)
     }
   }
 
-  mutating func record(tokens: Int, seconds: Double) {
+  package mutating func record(tokens: Int, seconds: Double) {
     if tokens <= 1 {
       if singles.count < Self.singleCount {
         singles.append(seconds)

@@ -21,6 +21,11 @@ package struct PromptLookup: Sendable {
     /// How many tokens before it are those at the end of the text; the index finds no more than 64,
     /// a run that is followed grows on.
     package var length: Int
+
+    package init(source: Int, length: Int) {
+      self.source = source
+      self.length = length
+    }
   }
 
   /// How the text ended before, if it did.

@@ -5,8 +5,8 @@
 /// draft model would have said is not known without asking it, so where it does not pay it is asked
 /// again after a pause, which doubles as long as it does not; and now and then a pass goes without a
 /// guess, or with one that is not expected to pay, so that the times stay true.
-final class Speculator {
-  private(set) var statistics = Speculation.Statistics()
+package final class Speculator {
+  package private(set) var statistics = Speculation.Statistics()
 
   private let maximumDraft: Int
   private let now: () -> Double
@@ -41,7 +41,7 @@ final class Speculator {
   /// - Parameters:
   ///   - history: the prompt.
   ///   - capacity: tokens that the text may come to have, prompt included.
-  init(
+  package init(
     _ speculation: Speculation, history: [Int32], options: SamplingOptions, capacity: Int,
     chunkLength: Int
   ) {
@@ -54,12 +54,12 @@ final class Speculator {
   }
 
   /// The most tokens that `propose` adds.
-  var longestDraft: Int { maximumDraft }
+  package var longestDraft: Int { maximumDraft }
 
   /// Adds guessed tokens to a pass that has the text's last token.
   ///
   /// - Parameter limit: the most that are of use.
-  func propose(
+  package func propose(
     into pass: inout [Int32], history: [Int32], sampler: Sampler, limit: Int
   ) {
     let limit = min(limit, maximumDraft)
@@ -74,7 +74,7 @@ final class Speculator {
   /// - Parameters:
   ///   - chosen: the tokens that the model chose.
   ///   - accepted: how many of the guessed ones were right, one after another.
-  func record(_ chosen: [Int32], accepted: Int) {
+  package func record(_ chosen: [Int32], accepted: Int) {
     let seconds = now() - startOfPass
     // A clock may be set back.
     if seconds > 0 { cost.record(tokens: 1 + drafted, seconds: seconds) }
@@ -170,7 +170,7 @@ final class Speculator {
   }
 
   /// Compares a token of the text with what the look-up would have guessed, and takes it over.
-  func observe(_ id: Int32) {
+  package func observe(_ id: Int32) {
     if let match = lookup?.match {
       lookupAcceptance.record(
         AcceptanceEstimate.index(matchLength: match.length), isHit: lookup?.next == id)
