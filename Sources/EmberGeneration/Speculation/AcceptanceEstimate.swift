@@ -3,6 +3,8 @@
 /// One probability for each of some classes, such as the length of a match. What was seen weighs
 /// less the longer ago it was: the last 32 tokens of a class or so decide.
 struct AcceptanceEstimate: Sendable {
+  /// Assumed of each class before anything was seen, or nil where it is that of the class before.
+  private let assumed: [Double?]
   private var hits: [Double]
   private var trials: [Double]
 
@@ -11,13 +13,17 @@ struct AcceptanceEstimate: Sendable {
   /// How many tokens the assumption counts as.
   private static let assumptionWeight = 3.0
 
-  /// - Parameter assumed: the probability in each class before anything was seen.
-  init(assumed: [Double]) {
-    hits = assumed.map { $0 * Self.assumptionWeight }
-    trials = assumed.map { _ in Self.assumptionWeight }
+  init(assumed: [Double?]) {
+    self.assumed = assumed
+    hits = assumed.map { _ in 0 }
+    trials = hits
   }
 
-  func probability(_ index: Int) -> Double { hits[index] / trials[index] }
+  func probability(_ index: Int) -> Double {
+    let assumed = assumed[index] ?? (index > 0 ? probability(index - 1) : 0.5)
+    let weight = Self.assumptionWeight
+    return (hits[index] + weight * assumed) / (trials[index] + weight)
+  }
 
   mutating func record(_ index: Int, isHit: Bool) {
     hits[index] = hits[index] * Self.memory + (isHit ? 1 : 0)
@@ -42,7 +48,7 @@ extension AcceptanceEstimate {
   }
 
   /// By the place in a draft, counted from 0, of which all before was right.
-  static var byDepth: Self { Self(assumed: [0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6]) }
+  static var byDepth: Self { Self(assumed: [0.6, nil, nil, nil, nil, nil, nil]) }
 
   static func index(depth: Int) -> Int {
     switch depth {

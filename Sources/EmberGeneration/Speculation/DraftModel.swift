@@ -11,7 +11,7 @@ public import EmberModel
 /// keeps what stays of the text; where the large model chose otherwise, it is truncated. A draft
 /// model belongs to one generator at a time.
 public final class DraftModel {
-  private let session: InferenceSession
+  package let session: InferenceSession
   private var sampler: Sampler
   /// The text and what was drafted beyond it. The first `session.position` of them are in the cache.
   private var tokens: [Int32] = []

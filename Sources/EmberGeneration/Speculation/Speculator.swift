@@ -21,10 +21,15 @@ package final class Speculator {
   /// Guessed tokens of the pass that is being planned or checked.
   private var drafted = 0
   private var startOfPass = 0.0
+  /// The most that are guessed now: twice as many after a guess that came true, half after one that
+  /// did not, so that a wrong assumption costs little.
+  private var trusted = Speculator.leastTrusted
   private var passesSinceSingle = 0
   private var passesSinceSeveral = 0
   private var passesSinceDraftModel = 0
   private var pause = Speculator.firstPause
+
+  private static let leastTrusted = 4
 
   private enum Source { case none, lookup, draftModel }
 
@@ -62,7 +67,7 @@ package final class Speculator {
   package func propose(
     into pass: inout [Int32], history: [Int32], sampler: Sampler, limit: Int
   ) {
-    let limit = min(limit, maximumDraft)
+    let limit = min(limit, trusted, maximumDraft)
     source = .none
     drafted = 0
     startOfPass = now()
@@ -81,7 +86,13 @@ package final class Speculator {
     statistics.passes += 1
     statistics.draftedTokens += drafted
     statistics.acceptedTokens += accepted
-    if drafted == 0 { statistics.plainPasses += 1 }
+    if drafted == 0 {
+      statistics.plainPasses += 1
+    } else if accepted == drafted {
+      trusted = min(maximumDraft, max(trusted, 2 * drafted))
+    } else if 2 * accepted < drafted {
+      trusted = max(Self.leastTrusted, trusted / 2)
+    }
     passesSinceSingle = drafted == 0 ? 0 : passesSinceSingle + 1
     passesSinceSeveral = drafted == 0 ? passesSinceSeveral + 1 : 0
     passesSinceDraftModel += 1

@@ -9,7 +9,7 @@ import Testing
 struct SpeculationEndTests {
   /// One pass takes as long as another, so that drafts are as long as they may be.
   private static func both(
-    _ model: Model, _ options: TextGenerator.Options, prompt: String = "", context: Int? = nil,
+    _ model: Model, _ options: TextGenerator.Options, prompt: String = "w", context: Int? = nil,
     expectsDrafts: Bool = true
   ) throws -> TextGenerator.Result {
     let tokenizer = try Tokenizer(serialized: model.file.tokenizer)
@@ -41,7 +41,7 @@ struct SpeculationEndTests {
   /// p to w, again and again.
   private static func cycle(in folder: TemporaryFolder) throws -> Model {
     try TinyModel.make(
-      .chain([1] + TinyModel.bytes("pqrstuvwp")), in: folder, contextLength: 128)
+      .chain(TinyModel.bytes("pqrstuvwp")), in: folder, contextLength: 128)
   }
 
   @Test("the number of tokens, the context")
@@ -53,10 +53,10 @@ struct SpeculationEndTests {
       #expect(result.generatedTokens == maximum)
       #expect(result.stopReason == .maximumTokens)
     }
-    for context in [1, 2, 3, 11, 12, 13, 14, 15, 16, 17, 40, 128] {
+    for context in [3, 4, 5, 13, 14, 15, 16, 17, 18, 19, 20, 40, 128] {
       let result = try Self.both(
-        model, Self.options(), context: context, expectsDrafts: context > 14)
-      #expect(result.generatedTokens == context)
+        model, Self.options(), context: context, expectsDrafts: context > 18)
+      #expect(result.generatedTokens == context - result.promptTokens + 1)
       #expect(result.stopReason == .contextFull)
     }
   }
@@ -85,11 +85,11 @@ struct SpeculationEndTests {
     #expect(result.decodeSteps == 6)
     // Where it does not end the text, it comes again, and is guessed.
     let cycle = try TinyModel.make(
-      .chain([1] + TinyModel.bytes("pqrst") + [2, 1]), in: folder, named: "cycle",
-      contextLength: 128)
+      .chain(TinyModel.bytes("pqrst") + [2] + TinyModel.bytes("p")), in: folder,
+      named: "cycle", contextLength: 128)
     var options = Self.options(60)
     options.stopsAtEndOfSequence = false
-    #expect(try Self.both(cycle, options).generatedTokens == 60)
+    #expect(try Self.both(cycle, options, prompt: "p").generatedTokens == 60)
   }
 
   @Test("an interruption: what was shown is the beginning of the text")
@@ -103,14 +103,14 @@ struct SpeculationEndTests {
         speculation: SpeculationTests.eager())
       var asked = 0
       let result = try generator.generate(
-        prompt: "", options: Self.options(),
+        prompt: "w", options: Self.options(),
         isCancelled: {
           asked += 1
           return asked > limit
         }, emit: { _ in })
       let whole = String(repeating: "pqrstuvw", count: 20)
       #expect(whole.hasPrefix(result.text))
-      #expect(result.stopReason == (result.generatedTokens == 128 ? .contextFull : .cancelled))
+      #expect(result.stopReason == (result.generatedTokens > 120 ? .contextFull : .cancelled))
     }
   }
 
@@ -126,13 +126,13 @@ struct SpeculationEndTests {
     for limit in 1...30 {
       var pieces = 0
       #expect(throws: Closed.self) {
-        try generator.generate(prompt: "", options: Self.options(60)) { _ in
+        try generator.generate(prompt: "w", options: Self.options(60)) { _ in
           pieces += 1
           if pieces == limit { throw Closed() }
         }
       }
     }
-    let result = try generator.generate(prompt: "", options: Self.options(20)) { _ in }
+    let result = try generator.generate(prompt: "w", options: Self.options(20)) { _ in }
     #expect(result.text == "pqrstuvwpqrstuvwpqrs")
   }
 
@@ -158,7 +158,7 @@ struct SpeculationEndTests {
     let generator = TextGenerator(
       model: model, tokenizer: tokenizer, session: session,
       speculation: SpeculationTests.eager(maximum: 5))
-    var options = TextGenerator.Options(maximumTokens: 7)
+    var options = TextGenerator.Options(maximumTokens: 9, stopsAtEndOfSequence: false)
     options.sampling = SamplingOptions(temperature: temperature, topK: kept, topP: 1, minP: 0)
     let follower = try #require(ids.first { (36..<129).contains($0) })
     let letter = String(UnicodeScalar(UInt8(follower - 3)))
@@ -168,7 +168,7 @@ struct SpeculationEndTests {
       let result = try generator.generate(
         prompt: "pqrstuv\(letter)pqrstuv\(letter)pqrstuv\(letter)p", options: options
       ) { _ in }
-      guard result.ids.count == 7, result.ids.prefix(6).elementsEqual(chain) else { continue }
+      guard result.ids.count >= 7, result.ids.prefix(6).elementsEqual(chain) else { continue }
       let last = try #require(ids.firstIndex(of: Int(result.ids[6])))
       counts[last] += 1
       let statistics = try #require(result.speculation)
