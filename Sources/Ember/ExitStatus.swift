@@ -165,7 +165,8 @@ extension ExitStatus {
     self =
       switch error {
       case .invalidOption: .usage
-      case .promptTooLong, .notFinite: .invalidData
+      case .promptTooLong, .notFinite, .draftTokenizerDiffers, .draftVocabularyDiffers:
+        .invalidData
       }
   }
 

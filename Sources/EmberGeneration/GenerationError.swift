@@ -7,6 +7,10 @@ public enum GenerationError: Error, Sendable, Equatable, CustomStringConvertible
   /// The logits for this position of the text (counted from 0) hold a NaN or an infinity, or no
   /// token is possible at all.
   case notFinite(position: Int)
+  /// A draft model that cuts texts into other tokens; paths of the files.
+  case draftTokenizerDiffers(model: String, draft: String)
+  /// A draft model with a table of another size.
+  case draftVocabularyDiffers(model: String, size: Int, draft: String, draftSize: Int)
 
   public var description: String {
     switch self {
@@ -18,6 +22,11 @@ public enum GenerationError: Error, Sendable, Equatable, CustomStringConvertible
     case .notFinite(let position):
       "the model produced logits that are not numbers at position \(position): the file may be "
         + "damaged, check it with `ember verify`"
+    case .draftTokenizerDiffers(let model, let draft):
+      "\(draft): the tokenizer is not that of \(model): choose a draft model with the same one"
+    case .draftVocabularyDiffers(let model, let size, let draft, let draftSize):
+      "\(draft): the vocabulary has \(draftSize) tokens, that of \(model) has \(size): choose a "
+        + "draft model with the same one"
     }
   }
 }

@@ -60,6 +60,9 @@ public struct Sampler: Sendable {
     return id
   }
 
+  /// Draws from now on what `other` will draw.
+  package mutating func adoptDraws(of other: Sampler) { generator = other.generator }
+
   /// A logit below all that can be drawn and all that min-p keeps. All filters keep the tokens above
   /// some place of one order, so this may come before top-k; it spares the work on most of a large
   /// vocabulary. The exact conditions follow; this one is loose by far more than any rounding.

@@ -20,12 +20,19 @@ public final class TextGenerator {
   private let model: Model
   private let tokenizer: Tokenizer
   private let session: InferenceSession
+  private let speculation: Speculation?
 
-  /// - Parameter session: of the same model; each text starts it anew.
-  public init(model: Model, tokenizer: Tokenizer, session: InferenceSession) {
+  /// - Parameters:
+  ///   - session: of the same model; each text starts it anew.
+  ///   - speculation: how tokens are guessed ahead; nil computes one after another. The text is the
+  ///     same.
+  public init(
+    model: Model, tokenizer: Tokenizer, session: InferenceSession, speculation: Speculation? = nil
+  ) {
     self.model = model
     self.tokenizer = tokenizer
     self.session = session
+    self.speculation = speculation
   }
 
   public struct Options: Sendable {
@@ -81,10 +88,14 @@ public final class TextGenerator {
     public var promptSeconds = 0.0
     /// Computing and choosing the tokens after the first; handing out text is not counted.
     public var decodeSeconds = 0.0
-    /// Tokens computed one at a time; the first token comes from the prompt's logits.
+    /// Tokens that `decodeSeconds` gave; the first token comes from the prompt's logits.
     public var decodeSteps = 0
     /// Bytes read from the file meanwhile because they have no place in memory.
     public var decodeBytesStreamed = 0
+    /// Passes over the weights in `decodeSeconds`.
+    public var decodePasses = 0
+    /// What was guessed ahead; nil where nothing was to be.
+    public var speculation: Speculation.Statistics?
     public var stopReason = StopReason.maximumTokens
     /// Reproduces the text.
     public var seed: UInt64
@@ -98,6 +109,10 @@ public final class TextGenerator {
     public var decodeTokensPerSecond: Double {
       decodeSeconds > 0 ? Double(decodeSteps) / decodeSeconds : 0
     }
+    /// Decoded tokens per pass over the weights: 1 where nothing was guessed ahead.
+    public var tokensPerPass: Double {
+      decodePasses > 0 ? Double(decodeSteps) / Double(decodePasses) : 1
+    }
   }
 
   /// Computes the prompt and continues it.
@@ -105,7 +120,8 @@ public final class TextGenerator {
   /// - Parameters:
   ///   - prompt: encoded the tokenizer's own way. An empty one is the beginning of a sequence, where
   ///     the tokenizer knows such a token.
-  ///   - isCancelled: asked before each token, and between the chunks of the prompt.
+  ///   - isCancelled: asked before each pass over the weights, so between any two tokens without
+  ///     speculation, and between the chunks of the prompt.
   ///   - emit: takes the text as it comes, in whole characters; what may become a stop string is
   ///     held back until it has not.
   /// - Throws: `GenerationError`; `ModelError.noTokens` for an empty prompt without a token to begin
@@ -125,10 +141,15 @@ public final class TextGenerator {
     var output = TextOutput(
       decoder: tokenizer.streamDecoder(after: history.last),
       matcher: StopStringMatcher(options.stopStrings))
-    var logits = try compute(prompt: history, isCancelled, &result)
-    if logits != nil {
-      result.stopReason = try decode(
-        &logits, &history, options, &result, &output, isCancelled, emit)
+    if let logits = try compute(prompt: history, isCancelled, &result) {
+      var loop = DecodeLoop(
+        session: session, options: options, speculation: speculation, prompt: history,
+        endTokens: options.stopsAtEndOfSequence ? endTokens : [])
+      let streamed = session.bytesStreamed
+      defer { result.decodeBytesStreamed = session.bytesStreamed - streamed }
+      result.stopReason = try loop.run(logits, &result, isCancelled) { id in
+        try output.append(id, emit)
+      }
     } else {
       result.stopReason = .cancelled
     }
@@ -154,49 +175,8 @@ public final class TextGenerator {
     return logits
   }
 
-  /// Token by token, until there is a reason to stop.
-  private func decode(
-    _ logits: inout UnsafeMutableBufferPointer<Float>?, _ history: inout [Int32],
-    _ options: Options, _ result: inout Result, _ output: inout TextOutput,
-    _ isCancelled: () -> Bool, _ emit: (String) throws -> Void
-  ) throws -> StopReason {
-    let clock = ContinuousClock()
-    let streamed = session.bytesStreamed
-    defer { result.decodeBytesStreamed = session.bytesStreamed - streamed }
-    var sampler = Sampler(
-      options: options.sampling, seed: options.seed, kernels: session.kernels)
-    // Room for the whole text, so that a token allocates nothing.
-    let room = min(
-      options.maximumTokens ?? .max, session.contextLength - session.position + 1)
-    history.reserveCapacity(history.count + room)
-    result.ids.reserveCapacity(room)
-    var last: [Int32] = []
-    last.reserveCapacity(1)
-    while true {
-      if let maximum = options.maximumTokens, result.ids.count >= maximum { return .maximumTokens }
-      if isCancelled() { return .cancelled }
-      let start = clock.now
-      if !last.isEmpty {
-        if session.position >= session.contextLength { return .contextFull }
-        logits = try session.append(last)
-      }
-      guard let current = logits else { return .cancelled }
-      let id = try sampler.next(current, history: history)
-      if !last.isEmpty {
-        result.decodeSeconds += (clock.now - start).seconds
-        result.decodeSteps += 1
-      }
-      if options.stopsAtEndOfSequence, endsSequence(id) { return .endOfSequence }
-      history.append(id)
-      result.ids.append(id)
-      last.removeAll(keepingCapacity: true)
-      last.append(id)
-      if try output.append(id, emit) { return .stopString }
-    }
-  }
-
-  private func endsSequence(_ id: Int32) -> Bool {
-    id == tokenizer.endOfSequence || id == tokenizer.beginOfSequence
+  private var endTokens: [Int32] {
+    [tokenizer.endOfSequence, tokenizer.beginOfSequence].compactMap { $0 }
   }
 }
 

@@ -139,9 +139,10 @@ public final class InferenceSession {
       guard let ids = tokens.baseAddress else { return }
       for start in stride(from: 0, to: tokens.count, by: chunkLength) {
         let end = min(start + chunkLength, tokens.count)
+        let isLast = end == tokens.count
         compute(
           ids + start, count: end - start,
-          logits: end == tokens.count ? end - start - 1..<end - start : nil)
+          logits: isLast ? end - start - 1..<end - start : 0..<0)
       }
     }
     if let failure = residency.failure { throw .reading(failure) }
@@ -156,56 +157,81 @@ public final class InferenceSession {
     _ tokens: [Int32],
     eachLogits body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void
   ) throws {
+    try appendPrefix(of: tokens) { index, logits in
+      try body(index, logits)
+      return true
+    }
+  }
+
+  /// Appends tokens as long as `goesOn` says so of the logits after each, [vocabularySize]: those
+  /// behind the first for which it does not are forgotten again. They are computed together, up to
+  /// `chunkLength` in one pass over the weights; allocates nothing.
+  ///
+  /// - Throws: `ModelError.noTokens`, `.contextFull`, `.unknownToken` (then nothing is appended),
+  ///   and what `goesOn` throws.
+  public func appendPrefix(
+    of tokens: [Int32],
+    while goesOn: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Bool
+  ) throws {
     try check(tokens)
+    let before = position
     // One pass over a head that streams has to serve all tokens of the chunk.
     let tile = Activations.tokensPerTile
     let chunkLength = headStreams ? min(chunkLength, tile) : chunkLength
     try tokens.withUnsafeBufferPointer { tokens in
       guard let ids = tokens.baseAddress else { return }
       for start in stride(from: 0, to: tokens.count, by: chunkLength) {
-        let count = min(chunkLength, tokens.count - start)
-        let pass = compute(ids + start, count: count, logits: 0..<min(tile, count))
-        for first in stride(from: 0, to: count, by: tile) {
-          let range = first..<min(first + tile, count)
-          if first > 0 { computeLogits(range, of: pass) }
+        let end = min(start + chunkLength, tokens.count)
+        for first in stride(from: 0, to: end - start, by: tile) {
+          let range = first..<min(first + tile, end - start)
+          if first == 0 {
+            compute(ids + start, count: end - start, logits: range)
+          } else {
+            computeLogits(range, ids + start, count: end - start)
+          }
           if let failure = residency.failure { throw ModelError.reading(failure) }
           for i in range {
             let row = scratch.logits + (i - first) * scratch.logitsStride
-            try body(
-              start + i, UnsafeMutableBufferPointer(start: row, count: scratch.logitsStride))
+            let logits = UnsafeMutableBufferPointer(start: row, count: scratch.logitsStride)
+            if try !goesOn(start + i, logits) {
+              truncate(to: before + start + i + 1)
+              return
+            }
           }
         }
       }
     }
   }
 
-  /// One pass over the weights for up to `chunkLength` tokens.
-  ///
-  /// - Parameter logits: the tokens whose logits are wanted, up to 16; nil for none.
-  @discardableResult
-  private func compute(
-    _ tokens: UnsafePointer<Int32>, count: Int, logits: Range<Int>?
-  ) -> ForwardPass {
+  /// One pass over the weights for up to `chunkLength` tokens, and the logits after some of them.
+  private func compute(_ tokens: UnsafePointer<Int32>, count: Int, logits: Range<Int>) {
     scratch.prepare(tokens: count)
-    let pass = ForwardPass(
-      architecture: model.architecture, weights: weights, kernels: kernels, cache: cache,
-      scratch: scratch, tokens: tokens, tokenCount: count, position: position,
-      residency: residency)
-    scratch.headInput.tokens = logits?.count ?? 1
-    residency.stream?.beginPass(withHead: logits != nil)
+    scratch.headInput.tokens = logits.count
+    residency.stream?.beginPass(withHead: !logits.isEmpty)
     team.step(
       workers: workers(tokens: count),
-      ForwardStep(pass: pass, computesLayers: true, logits: logits ?? 0..<0))
+      ForwardStep(
+        pass: pass(tokens, count: count, position: position), computesLayers: true, logits: logits))
     position += count
-    return pass
   }
 
-  /// The logits of more tokens of a pass whose layers are computed; the head is in memory.
-  private func computeLogits(_ range: Range<Int>, of pass: ForwardPass) {
+  /// The logits after more of the tokens of the last pass; the head is in memory.
+  private func computeLogits(_ range: Range<Int>, _ tokens: UnsafePointer<Int32>, count: Int) {
     scratch.headInput.tokens = range.count
     team.step(
       workers: workers(tokens: range.count),
-      ForwardStep(pass: pass, computesLayers: false, logits: range))
+      ForwardStep(
+        pass: pass(tokens, count: count, position: position - count), computesLayers: false,
+        logits: range))
+  }
+
+  private func pass(
+    _ tokens: UnsafePointer<Int32>, count: Int, position: Int
+  ) -> ForwardPass {
+    ForwardPass(
+      architecture: model.architecture, weights: weights, kernels: kernels, cache: cache,
+      scratch: scratch, tokens: tokens, tokenCount: count, position: position,
+      residency: residency)
   }
 
   /// Whether each pass reads some of the head from the file.

@@ -34,6 +34,46 @@ struct CommandTests {
     #expect(streamed.error.contains("seed     7\n"))
   }
 
+  @Test("Guessing ahead, by look-up or with a draft model, leaves the text as it is")
+  func speculation() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    try await checkpoint.quantize(bits: 8)
+    let prompt = "the note on the hat, the note on the hat, the note on"
+    for sampling in [["--temperature", "0"], ["--seed", "5"]] {
+      let base = ["run", "model.q8", "--prompt", prompt, "-n", "100", "--ignore-end", "--json"]
+      func run(_ arguments: String...) async throws -> EmberProcess.Result {
+        try await EmberProcess.run(base + sampling + arguments, in: checkpoint.folder)
+      }
+      let plain = try await run("--no-lookup")
+      #expect(try plain.json["drafted_tokens"] as? Int == 0)
+      #expect(try plain.json["tokens_per_pass"] as? Double == 1)
+      for other in [
+        try await run(), try await run("--draft", "model.q4"),
+        try await run("--draft", "model.q8", "--no-lookup", "--draft-tokens", "3"),
+      ] {
+        #expect(other.status == 0, "\(other.error)")
+        #expect(try text(other) == text(plain))
+      }
+    }
+    let none = try await checkpoint.ember("run", "model.q8", "--draft-tokens", "128")
+    #expect(none.status == 64)
+  }
+
+  @Test("A draft model with another tokenizer is an error")
+  func otherDraft() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    let tokenizer = try checkpoint.bytes(of: "tokenizer.bin")
+    // The last piece, " the", becomes " thy".
+    try checkpoint.write(tokenizer.dropLast() + [UInt8(ascii: "y")], to: "tokenizer.bin")
+    try await checkpoint.quantize(bits: 8)
+    let result = try await checkpoint.ember(
+      "run", "model.q4", "--prompt", "the", "--draft", "model.q8")
+    #expect(result.isError(65), "\(result)")
+    #expect(result.error.contains("model.q8: the tokenizer is not that of model.q4"))
+  }
+
   @Test("The prompt comes from the option, a file or standard input; --echo prints it")
   func prompts() async throws {
     let checkpoint = try TinyCheckpoint()

@@ -17,6 +17,7 @@ struct ExitStatusTests {
       (CheckpointError.emptyFile(path: "a"), .invalidData),
       (ModelError.missingTensor(path: "a", name: "b"), .invalidData),
       (GenerationError.promptTooLong(tokens: 2, context: 1), .invalidData),
+      (GenerationError.draftTokenizerDiffers(model: "a", draft: "b"), .invalidData),
       (EvaluationError.textTooShort(tokens: 0, minimum: 2), .invalidData),
       (LoadingError.vocabularyMismatch("a", tokens: 2, embeddingRows: 1), .invalidData),
       (FormatError.unsupportedVersion("a", found: 2), .unsupported),

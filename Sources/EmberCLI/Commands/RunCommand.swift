@@ -60,6 +60,9 @@ struct RunCommand: ParsableCommand {
   var ignoreEnd = false
 
   @OptionGroup(title: "Memory") var memory: MemoryOptions
+  @OptionGroup(title: "Guessing ahead (the text stays the same)")
+  var speculation: SpeculationOptions
+
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -88,13 +91,15 @@ struct RunCommand: ParsableCommand {
     if !json.json { StandardError.write("plan     \(plan.summary)\n") }
     let session = try InferenceSession(
       model: loaded.model, plan: plan, threads: threads.threads)
+    let speculation = try speculation.speculation(for: session, threads: threads.threads)
     let loading = clock.now - start
     // While a prompt is typed, too.
     let reading = ReadingProgress(loaded.model, plan: plan)
     defer { reading.finish() }
     let prompt = try promptText()
     let generator = TextGenerator(
-      model: loaded.model, tokenizer: loaded.tokenizer, session: session)
+      model: loaded.model, tokenizer: loaded.tokenizer, session: session,
+      speculation: speculation)
     let options = TextGenerator.Options(
       maximumTokens: maxTokens, sampling: sampling.options,
       seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
@@ -156,6 +161,12 @@ private struct RunReport: Encodable {
   var generatedTokens: Int
   /// Of the tokens after the first, which comes from the prompt.
   var tokensPerSecond: Nullable<Double>
+  /// Guessed ahead and checked.
+  var draftedTokens: Int
+  /// Of them, those that were right.
+  var acceptedTokens: Int
+  /// Decoded tokens per pass over the weights.
+  var tokensPerPass: Nullable<Double>
   var weightBytesPerToken: Int
   var weightBytesPerSecond: Nullable<Double>
   var threads: Int
@@ -178,8 +189,12 @@ private struct RunReport: Encodable {
     generatedTokens = result.generatedTokens
     let speed = known(result.decodeTokensPerSecond)
     tokensPerSecond = Nullable(speed)
+    draftedTokens = result.speculation?.draftedTokens ?? 0
+    acceptedTokens = result.speculation?.acceptedTokens ?? 0
+    tokensPerPass = Nullable(result.decodePasses > 0 ? result.tokensPerPass : nil)
     weightBytesPerToken = model.weightBytesPerToken
-    weightBytesPerSecond = Nullable(speed.map { $0 * Double(model.weightBytesPerToken) })
+    weightBytesPerSecond = Nullable(
+      speed.map { $0 / result.tokensPerPass * Double(model.weightBytesPerToken) })
     threads = session.threadCount
     decodeThreads = session.decodeThreadCount
     contextLength = session.contextLength
@@ -190,7 +205,7 @@ private struct RunReport: Encodable {
     func words(_ speed: Nullable<Double>, _ decimals: Int, scale: Double = 1) -> String {
       speed.value.map { Format.fixed($0 * scale, decimals) } ?? "–"
     }
-    return Listing.rendered([
+    var lines = [
       ("seed", "\(seed)"),
       (
         "start",
@@ -204,8 +219,19 @@ private struct RunReport: Encodable {
           + " \(words(weightBytesPerSecond, 2, scale: 1e-9)) GB/s of weights"
           + " on \(decodeThreads) thread\(decodeThreads == 1 ? "" : "s")"
       ),
+    ]
+    if draftedTokens > 0 {
+      lines.append(
+        (
+          "guessed",
+          "\(draftedTokens) tokens, \(acceptedTokens) of them right;"
+            + " \(words(tokensPerPass, 2)) tokens per pass over the weights"
+        ))
+    }
+    lines += [
       ("stopped", stopReason.words(contextLength: contextLength)),
-    ])
+    ]
+    return Listing.rendered(lines)
   }
 }
 

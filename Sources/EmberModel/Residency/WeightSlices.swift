@@ -45,9 +45,16 @@ struct WeightSlices: Sendable {
       }
       ofMatrix.append(first..<slices.count)
     }
-    let total = slices.reduce(0) { $0 + $1.pages.count }
+    // The head comes first where it takes no more than half: prompts and evaluations compute the
+    // logits of many tokens, a few at a time, and each time the whole head.
+    let head = ofMatrix.last ?? 0..<0
+    let headBytes = slices[head].reduce(0) { $0 + $1.pages.count }
+    let pinsHead = headBytes <= pinnable / 2
+    let layerBytes = slices.reduce(-headBytes) { $0 + $1.pages.count }
     // After each slice, as much is pinned as is due by then: of the whole, this share.
-    let share = min(1, Double(max(0, pinnable)) / Double(max(1, total)))
+    let room = pinsHead ? pinnable - headBytes : pinnable
+    let total = pinsHead ? layerBytes : layerBytes + headBytes
+    let share = min(1, Double(max(0, room)) / Double(max(1, total)))
     var passed = 0
     var pinned = 0
     var streamed = 0
@@ -55,15 +62,17 @@ struct WeightSlices: Sendable {
     var layerTickets = 0
     for i in slices.indices {
       let bytes = slices[i].pages.count
+      let isHead = head.contains(i)
       passed += bytes
-      if Double(pinned) + Double(bytes) / 2 <= share * Double(passed), pinned + bytes <= pinnable {
+      let isDue = Double(pinned) + Double(bytes) / 2 <= share * Double(passed)
+      if isHead && pinsHead || isDue && pinned + bytes <= room {
         slices[i].place = pinned
         pinned += bytes
       } else {
         slices[i].ticket = tickets
         tickets += 1
         streamed += bytes
-        if let head = ofMatrix.last, !head.contains(i) { layerTickets = tickets }
+        if !isHead { layerTickets = tickets }
       }
     }
     self.slices = slices

@@ -67,6 +67,45 @@ import Testing
       }
     }
 
+    @Test("a token that is guessed ahead costs none either: look-up and a draft model")
+    func speculation() async {
+      await #expect(processExitsWith: .success) {
+        let model = try ConvertedModel.bundled(bits: 4)
+        let small = try ConvertedModel.bundled(bits: 8)
+        for threads in [1, 2] {
+          for usesDraft in [false, true] {
+            func generator() throws -> TextGenerator {
+              let draft = try DraftModel(
+                session: InferenceSession(model: small.model, threads: threads),
+                target: model.model)
+              return TextGenerator(
+                model: model.model, tokenizer: model.tokenizer,
+                session: try InferenceSession(model: model.model, threads: threads),
+                speculation: SpeculationTests.eager(draft: usesDraft ? draft : nil))
+            }
+            let generators = [try generator(), try generator()]
+            func count(_ tokens: Int, _ generator: TextGenerator) throws -> UInt64 {
+              var drafted = 0
+              let options = TextGenerator.Options(
+                maximumTokens: tokens, sampling: SamplingOptions(temperature: 0.3), seed: 1,
+                stopsAtEndOfSequence: false)
+              let count = try allocations {
+                let result = try generator.generate(prompt: "It was", options: options) { _ in }
+                drafted = result.speculation?.draftedTokens ?? 0
+              }
+              #expect(drafted > 20)
+              return count
+            }
+            // As above: texts grow, buffers are made once per text.
+            let (few, many) = (try count(100, generators[0]), try count(436, generators[1]))
+            #expect(
+              many <= few + 20,
+              "\(few) for 100 tokens, \(many) for 436, \(threads) threads, draft \(usesDraft)")
+          }
+        }
+      }
+    }
+
     @Test("a generated token costs none but for the growing text")
     func generation() async {
       await #expect(processExitsWith: .success) {
