@@ -113,16 +113,9 @@ public final class TextGenerator {
     emit: (String) throws -> Void
   ) throws -> Result {
     try options.validate()
-    var history = tokenizer.encode(prompt)
-    if history.isEmpty, let begin = tokenizer.beginOfSequence { history = [begin] }
-    if history.isEmpty { throw ModelError.noTokens }
-    if history.count > session.contextLength {
-      throw GenerationError.promptTooLong(tokens: history.count, context: session.contextLength)
-    }
+    var history = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
     var result = Result(promptTokens: history.count, seed: options.seed)
-    var output = TextOutput(
-      decoder: tokenizer.streamDecoder(after: history.last),
-      matcher: StopStringMatcher(options.stopStrings))
+    var output = TextOutput(tokenizer, after: history, stopStrings: options.stopStrings)
     var logits = try compute(prompt: history, isCancelled, &result)
     if logits != nil {
       result.stopReason = try decode(
@@ -182,42 +175,12 @@ public final class TextGenerator {
         result.decodeSeconds += (clock.now - start).seconds
         result.decodeSteps += 1
       }
-      if options.stopsAtEndOfSequence, endsSequence(id) { return .endOfSequence }
+      if options.stopsAtEndOfSequence, tokenizer.endsSequence(id) { return .endOfSequence }
       history.append(id)
       result.ids.append(id)
       last.removeAll(keepingCapacity: true)
       last.append(id)
       if try output.append(id, emit) { return .stopString }
     }
-  }
-
-  private func endsSequence(_ id: Int32) -> Bool {
-    id == tokenizer.endOfSequence || id == tokenizer.beginOfSequence
-  }
-}
-
-/// From ids to the text that is handed out.
-private struct TextOutput {
-  var decoder: StreamDecoder
-  var matcher: StopStringMatcher
-  var text = ""
-
-  /// Whether a stop string is complete.
-  mutating func append(_ id: Int32, _ emit: (String) throws -> Void) throws -> Bool {
-    let (shown, stops) = matcher.append(decoder.append(id))
-    try hand(shown, emit)
-    return stops
-  }
-
-  mutating func finish(_ emit: (String) throws -> Void) throws {
-    let (shown, stops) = matcher.append(decoder.finish())
-    try hand(shown, emit)
-    if !stops { try hand(matcher.finish(), emit) }
-  }
-
-  private mutating func hand(_ piece: String, _ emit: (String) throws -> Void) throws {
-    if piece.isEmpty { return }
-    text += piece
-    try emit(piece)
   }
 }

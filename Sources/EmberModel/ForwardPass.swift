@@ -2,7 +2,7 @@ import EmberKernels
 
 /// From token ids to logits: the whole model, as every worker of a step runs it.
 ///
-/// Shapes: T tokens of one chunk, W the width of the stream, H query heads and K key/value heads of
+/// Shapes: T tokens of one step, of one sequence or several, W the width of the stream, H query heads and K key/value heads of
 /// dimension D, F the feed-forward width, V the vocabulary. Every phase divides its work into
 /// pieces that write disjoint places, so the result does not depend on the number of workers, and
 /// every kernel computes a token the same way alone and among others, so it does not depend on T.
@@ -12,13 +12,11 @@ struct ForwardPass: @unchecked Sendable {
   let architecture: Architecture
   let weights: Weights
   let kernels: Kernels
-  let cache: KeyValueCache
+  /// Its segments say which sequences the tokens belong to.
   let scratch: Scratch
   /// Token ids, [T].
   let tokens: UnsafePointer<Int32>
   let tokenCount: Int
-  /// Positions that are in the cache already.
-  let position: Int
 
   /// The phases of `layers` and `logits` together.
   static func phasesPerStep(layers: Int) -> Int { 1 + 11 * layers + 2 }
@@ -36,13 +34,14 @@ struct ForwardPass: @unchecked Sendable {
   func embed(_ worker: inout ThreadTeam.Worker) {
     worker.phase(pieces: tokenCount) { t in
       let stream = scratch.stream(t)
+      let position = scratch.segments.segment(ofToken: t).position(ofToken: t)
       weights.embedding.copyRow(Int(tokens[t]), to: stream)
       if let table = weights.position {
         let place = scratch.normed.vector(t)
-        table.copyRow(position + t, to: place)
+        table.copyRow(position, to: place)
         kernels.table.add_elements(stream, place, architecture.width)
       }
-      if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position + t) }
+      if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position) }
     }
   }
 
@@ -106,12 +105,27 @@ struct ForwardPass: @unchecked Sendable {
     if gated { kernels.table.multiply_elements(up, gate, width) }
   }
 
-  /// logits[i] = head · norm(stream[first + i]), for up to 16 tokens.
+  /// stream[i] = stream[last token of the i-th segment whose logits are wanted]
+  ///
+  /// So that the head is one product for all of them.
+  func gatherEnds(_ worker: inout ThreadTeam.Worker) {
+    worker.phase(pieces: 1) { _ in
+      // Tokens ascend, so none is overwritten before it is read.
+      for i in 0..<scratch.segments.wantedCount {
+        let t = scratch.segments.wantedToken(i)
+        if t != i { scratch.stream(i).update(from: scratch.stream(t), count: architecture.width) }
+      }
+    }
+  }
+
+  /// logits[i] = head · norm(stream[first + i]), for as many tokens as `headInput` is set to hold.
   func logits(_ range: Range<Int>, _ worker: inout ThreadTeam.Worker) {
     let input = scratch.headInput
-    worker.phase(pieces: 1) { _ in
-      for (i, t) in range.enumerated() { normalise(weights.finalNorm, t, into: input.vector(i)) }
-      if weights.head.type != .f16 { input.quantize(tile: 0, kernels: kernels) }
+    worker.phase(pieces: input.tileCount) { tile in
+      for i in input.tokenRange(ofTile: tile) {
+        normalise(weights.finalNorm, range.lowerBound + i, into: input.vector(i))
+      }
+      if weights.head.type != .f16 { input.quantize(tile: tile, kernels: kernels) }
     }
     multiply(
       Product(

@@ -148,11 +148,11 @@ public final class InferenceSession {
   private func compute(
     _ tokens: UnsafePointer<Int32>, count: Int, logitsOfLast: Bool
   ) -> ForwardPass {
-    scratch.prepare(tokens: count)
+    scratch.prepare(tokens: count, of: cache, from: position)
     scratch.headInput.tokens = 1
     let pass = ForwardPass(
-      architecture: model.architecture, weights: model.weights, kernels: kernels, cache: cache,
-      scratch: scratch, tokens: tokens, tokenCount: count, position: position)
+      architecture: model.architecture, weights: model.weights, kernels: kernels,
+      scratch: scratch, tokens: tokens, tokenCount: count)
     let logits = logitsOfLast ? count - 1..<count : count..<count
     team.step(
       workers: workers(tokens: count),
@@ -161,10 +161,16 @@ public final class InferenceSession {
     return pass
   }
 
-  /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).
   private func workers(tokens: Int) -> Int {
+    choosesThreads
+      ? Self.workers(tokens: tokens, bytesPerToken: bytesPerToken, atMost: threadCount)
+      : threadCount
+  }
+
+  /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).
+  static func workers(tokens: Int, bytesPerToken: Int, atMost threadCount: Int) -> Int {
     let work = bytesPerToken / 2 * (tokens + 1)
-    return choosesThreads && work < Self.bytesWorthThreads ? 1 : threadCount
+    return work < bytesWorthThreads ? 1 : threadCount
   }
 
   private func check(_ tokens: [Int32]) throws(ModelError) {

@@ -14,6 +14,10 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
   case noTokens
   /// A token id outside the vocabulary.
   case unknownToken(id: Int32, vocabularySize: Int)
+  /// One step was to compute more tokens than there is room for.
+  case stepTooLong(tokens: Int, capacity: Int)
+  /// A step was to compute a sequence that the session does not have, or one of them twice.
+  case invalidSequence(index: Int, count: Int)
   /// Not enough memory for the key/value cache or the scratch buffers.
   case outOfMemory(bytes: Int, purpose: String)
 
@@ -35,6 +39,12 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
       "there are no tokens to compute: the text is empty and the model adds none of its own"
     case .unknownToken(let id, let vocabularySize):
       "token id \(id) is not in the vocabulary: expected 0 to \(vocabularySize - 1)"
+    case .stepTooLong(let tokens, let capacity):
+      "a step of \(tokens) tokens was asked for, there is room for \(capacity): append fewer at a"
+        + " time"
+    case .invalidSequence(let index, let count):
+      "sequence \(index) cannot be part of this step: expected each of 0 to \(count - 1) at most"
+        + " once"
     case .outOfMemory(let bytes, let purpose):
       "\(bytes) bytes for the \(purpose) cannot be had: choose a smaller --context"
     }

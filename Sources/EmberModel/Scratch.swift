@@ -6,6 +6,8 @@ final class Scratch: @unchecked Sendable {
   // Sendable for the reason given at ForwardPass.
 
   let rotary: RotaryTable?
+  /// What the next step computes, of which sequences.
+  let segments: StepSegments
   /// Whether any matrix takes int8 activations.
   let quantizesInputs: Bool
   /// [T][W] the residual stream
@@ -32,9 +34,9 @@ final class Scratch: @unchecked Sendable {
   let gate: UnsafeMutablePointer<Float>
   /// [T][F]
   let inner: Activations
-  /// [16][W]
+  /// [logits capacity][W]
   let headInput: Activations
-  /// [16][V]
+  /// [logits capacity][V]
   let logits: UnsafeMutablePointer<Float>
   let logitsStride: Int
   let byteCount: Int
@@ -58,17 +60,25 @@ final class Scratch: @unchecked Sendable {
 
   /// Bytes of the largest buffers for `capacity` tokens at a time, at least; for refusing what
   /// cannot be before it is tried. Every factor is below 2^27, so nothing overflows.
-  static func byteCount(architecture a: Architecture, capacity: Int) -> Int {
+  static func byteCount(
+    architecture a: Architecture, capacity: Int,
+    logitsCapacity: Int = Activations.tokensPerTile
+  ) -> Int {
     let queries = a.attention.headCount * a.attention.headDimension
     return 4 * capacity * (2 * a.width + 3 * queries + 2 * a.feedForwardWidth)
-      + 4 * Activations.tokensPerTile * a.vocabularySize
+      + 4 * logitsCapacity * a.vocabularySize
   }
 
+  /// - Parameters:
+  ///   - cache: one of those that steps will use; they are all alike.
+  ///   - segmentCapacity: sequences that a step may take forward.
+  ///   - logitsCapacity: tokens whose logits there is room for at a time.
   init(
     architecture a: Architecture, weights: Weights, cache: KeyValueCache, contextLength: Int,
-    capacity: Int
+    capacity: Int, segmentCapacity: Int = 1, logitsCapacity: Int = Activations.tokensPerTile
   ) {
     self.capacity = capacity
+    segments = StepSegments(tokenCapacity: capacity, segmentCapacity: segmentCapacity)
     if case .rotary(let base, let dimensions, let pairing) = a.position {
       rotary = RotaryTable(base: base, dimensions: dimensions, pairing: pairing)
     } else {
@@ -87,7 +97,6 @@ final class Scratch: @unchecked Sendable {
     headCount = a.attention.headCount
     queryBlocks = headCount * KeyValueCache.blocks(a.attention.headDimension)
     headsPerKey = a.attention.headCount / a.attention.keyValueHeadCount
-    let tile = Activations.tokensPerTile
 
     var total = 0
     func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
@@ -108,8 +117,8 @@ final class Scratch: @unchecked Sendable {
     attended = activations(capacity, queryStride)
     gate = floats(a.feedForward.kind == .gated ? capacity * feedForwardWidth : 0)
     inner = activations(capacity, feedForwardWidth)
-    headInput = activations(tile, width)
-    logits = floats(tile * logitsStride)
+    headInput = activations(logitsCapacity, width)
+    logits = floats(logitsCapacity * logitsStride)
     turns = floats(capacity * (rotary?.dimensions ?? 0))
     let pieceSize = Int(EMBER_ATTENTION_PIECE)
     let pieces = (contextLength + pieceSize - 1) / pieceSize
@@ -138,8 +147,16 @@ final class Scratch: @unchecked Sendable {
     querySums.deallocate()
   }
 
-  /// Sets the number of tokens of the next step; between steps only.
-  func prepare(tokens: Int) {
+  /// The next step computes `tokens` tokens of one sequence; between steps only.
+  func prepare(tokens: Int, of cache: KeyValueCache, from position: Int) {
+    segments.removeAll()
+    segments.append(cache, position: position, tokens: tokens)
+    prepareSegments()
+  }
+
+  /// The next step computes the tokens of `segments`.
+  func prepareSegments() {
+    let tokens = segments.tokenCount
     normed.tokens = tokens
     attended.tokens = tokens
     inner.tokens = tokens
