@@ -40,7 +40,8 @@ public final class ParallelSession {
 
     public subscript(index: Int) -> UnsafeMutableBufferPointer<Float> {
       precondition((0..<count).contains(index), "there are no such logits")
-      return UnsafeMutableBufferPointer(start: start + index * vocabularySize, count: vocabularySize)
+      return UnsafeMutableBufferPointer(
+        start: start + index * vocabularySize, count: vocabularySize)
     }
   }
 
@@ -53,11 +54,16 @@ public final class ParallelSession {
   public let stepCapacity: Int
   /// Workers of a step, at most.
   public let threadCount: Int
+  /// Workers of a step that computes one token of every sequence: fewer where the model is too small
+  /// for all, unless their number was given.
+  public var decodeThreadCount: Int { workers(tokens: sequenceCount) }
   public let kernels: Kernels
 
   private let caches: [KeyValueCache]
   /// Of each sequence.
   private var positions: [Int]
+  /// The most that each was.
+  private var highestPositions: [Int]
   private let scratch: Scratch
   private let team: ThreadTeam
   private let choosesThreads: Bool
@@ -108,6 +114,7 @@ public final class ParallelSession {
     }
     self.caches = caches
     positions = [Int](repeating: 0, count: sequences)
+    highestPositions = positions
     lastStep = [Int](repeating: 0, count: sequences)
     scratch = Scratch(
       architecture: architecture, weights: model.weights, cache: first, contextLength: length,
@@ -124,9 +131,10 @@ public final class ParallelSession {
   /// How keys and values are stored.
   public var cachePrecision: CachePrecision { caches[0].precision }
 
-  /// Bytes of the key/value caches that are in use.
+  /// Bytes of the key/value caches that were written; a sequence that is reset keeps its memory for
+  /// the next.
   public var cacheBytes: Int {
-    positions.reduce(0) {
+    highestPositions.reduce(0) {
       $0
         + KeyValueCache.byteCount(
           architecture: model.architecture, precision: cachePrecision, positions: $1)
@@ -170,7 +178,11 @@ public final class ParallelSession {
       workers: workers(tokens: segments.tokenCount),
       ForwardStep(
         pass: pass, computesLayers: true, logits: 0..<segments.wantedCount, gathersEnds: true))
-    for addition in additions { positions[addition.sequence] += addition.tokens.count }
+    for addition in additions {
+      let index = addition.sequence
+      positions[index] += addition.tokens.count
+      highestPositions[index] = max(highestPositions[index], positions[index])
+    }
     return Logits(
       count: segments.wantedCount, start: scratch.logits, vocabularySize: scratch.logitsStride)
   }

@@ -18,6 +18,11 @@ struct RunCommand: ParsableCommand {
 
       The text ends where the model ends it, at --max-tokens, before a --stop text, or when the \
       context is full. Ctrl-C ends it after the current token.
+
+        ember run model.q4 --prompts prompts.txt --parallel 8 --output results.jsonl
+
+      continues many prompts together, faster than one after another: a line of JSON for each, in \
+      order (docs/json.md). What was interrupted goes on with the same command, to the same bytes.
       """)
 
   @OptionGroup var model: ModelArgument
@@ -59,6 +64,7 @@ struct RunCommand: ParsableCommand {
   @Flag(name: .long, help: "Go on after the token with which the model ends a text.")
   var ignoreEnd = false
 
+  @OptionGroup(title: "Many prompts") var batch: BatchOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -66,6 +72,10 @@ struct RunCommand: ParsableCommand {
   func validate() throws {
     try require("--max-tokens", maxTokens, in: 0...Int.max)
     try require("--context", context, in: 1...Int.max)
+    try batch.validate(singlePromptOptions: [
+      ("--prompt", prompt != nil), ("--prompt-file", promptFile != nil), ("--echo", echo),
+      ("--json", json.json),
+    ])
     if prompt != nil, promptFile != nil {
       throw ValidationError("--prompt and --prompt-file: expected one of them, found both")
     }
@@ -76,6 +86,17 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     UnsafeSignalHandlers.reportFaults(in: [model.model])
+    let options = TextGenerator.Options(
+      maximumTokens: maxTokens, sampling: sampling.options,
+      seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
+      stopsAtEndOfSequence: !ignoreEnd)
+    if let prompts = batch.prompts {
+      return try BatchRun(
+        model: model.model, prompts: prompts, parallel: batch.parallel ?? 8, output: batch.output,
+        contextLength: context, threads: threads.threads, cachePrecision: cache.precision,
+        seed: sampling.seed, generation: options
+      ).run()
+    }
     let clock = ContinuousClock()
     let start = clock.now
     // The model first: a wrong path is found before a prompt is typed.
@@ -90,10 +111,6 @@ struct RunCommand: ParsableCommand {
     let prompt = try promptText()
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session)
-    let options = TextGenerator.Options(
-      maximumTokens: maxTokens, sampling: sampling.options,
-      seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
-      stopsAtEndOfSequence: !ignoreEnd)
     Interruption.catchSignals()
     let streams = !json.json
     if streams, echo { try StandardOutput.write(prompt) }
