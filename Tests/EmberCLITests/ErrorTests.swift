@@ -211,6 +211,7 @@ struct ErrorTests {
       ["bench", "m", "--threads", "1,"], ["bench", "m", "--repetitions", "0"],
       ["bench", "m", "--prompt-tokens", "-1"], ["bench", "m", "--generate", "-1"],
       ["bench", "m", "--format", "xml"], ["bench", "--kernels", "--depth", "1"],
+      ["bench", "m", "--parallel", "0"], ["bench", "--kernels", "--parallel", "2"],
     ])
   func options(_ arguments: [String]) async throws {
     let result = try await EmberProcess.run(
