@@ -128,7 +128,7 @@ extension ExitStatus {
     self =
       switch error {
       case .invalidMetadata, .missingTensor, .wrongTensor, .contextFull, .noTokens: .invalidData
-      case .contextTooLong, .unknownToken: .usage
+      case .contextTooLong, .unknownToken, .stepTooLong, .invalidSequence: .usage
       case .outOfMemory, .budgetTooSmall: .outOfMemory
       case .reading: .inputOutput
       }

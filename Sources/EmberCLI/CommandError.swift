@@ -17,6 +17,14 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case argumentNotUTF8(index: Int, offset: Int, byte: UInt8)
   /// A prompt that does not fit into the longest context of the model.
   case promptTooLongForModel(tokens: Int, context: Int)
+  /// A file with many prompts that has none.
+  case noPrompts(name: String)
+  /// A line of JSON lines that is no prompt.
+  case invalidPromptLine(name: String, line: Int)
+  /// An output to continue that has other results than those of this run.
+  case foreignResults(FilePath, line: Int, expected: String, found: String)
+  /// Prompts for which there is an error instead of a text; the others are done.
+  case promptsFailed(count: Int, total: Int)
   /// A model file where a checkpoint was expected.
   case inputIsModel(FilePath)
   /// A device or a pipe where the output should be written.
@@ -36,6 +44,7 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .textNotUTF8, .textTooLarge: .invalidData
     case .argumentNotUTF8: .usage
     case .promptTooLongForModel: .invalidData
+    case .noPrompts, .invalidPromptLine, .foreignResults, .promptsFailed: .invalidData
     case .inputIsModel: .unsupported
     case .outputIsFolder, .outputNotRegularFile, .outputIsInput: .cannotCreate
     case .cannotWriteOutput: .inputOutput
@@ -61,6 +70,17 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
         + " the text to UTF-8, or rename the file"
     case .promptTooLongForModel(let tokens, let context):
       "the prompt has \(tokens) tokens, the model's context holds \(context): shorten the prompt"
+    case .noPrompts(let name):
+      "\(name): expected a prompt on each line, found no line"
+    case .invalidPromptLine(let name, let line):
+      "\(name): line \(line): expected JSON such as {\"prompt\": \"text\", \"id\": 1}, with an id that"
+        + " is a text or a whole number or missing (plain prompts are read from a file that is not"
+        + " called .jsonl and does not begin with a brace)"
+    case .foreignResults(let path, let line, let expected, let found):
+      "\(path): line \(line): expected \(expected), found \(found): continue with what the file was"
+        + " begun with, or choose another output with --output"
+    case .promptsFailed(let count, let total):
+      "\(count) of \(total) prompts have no text: see the key error in their results"
     case .inputIsModel(let path):
       "\(path): is an Ember model file already, expected a checkpoint: convert the checkpoint that"
         + " it was made from"

@@ -78,6 +78,10 @@ package enum SystemCall {
     _ = try repeating { fchmod(descriptor, mode) }
   }
 
+  static func resize(_ descriptor: CInt, to byteCount: Int) throws(Errno) {
+    _ = try repeating { ftruncate(descriptor, off_t(byteCount)) }
+  }
+
   /// Data and size on the device itself, not only in its cache.
   static func synchronize(_ descriptor: CInt) throws(Errno) {
     #if canImport(Darwin)

@@ -7,8 +7,15 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
 
   package init(seed: UInt64) { state = seed }
 
+  /// The generator whose next number is number `index`, from 0, of the one with this seed.
+  package init(seed: UInt64, skipping index: Int) {
+    state = seed &+ UInt64(truncatingIfNeeded: index) &* Self.increment
+  }
+
+  private static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15
+
   package mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
+    state &+= Self.increment
     var z = state
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

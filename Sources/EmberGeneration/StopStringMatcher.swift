@@ -2,7 +2,7 @@
 ///
 /// One Knuth–Morris–Pratt automaton per string, over UTF-8: O(strings) per byte, whatever they are.
 /// A stop string starts with a whole character, so text is never cut inside one.
-package struct StopStringMatcher {
+package struct StopStringMatcher: Sendable {
   private let strings: [[UInt8]]
   /// failures[s][i]: the longest prefix of string s that ends its first i + 1 bytes, not all of them.
   private let failures: [[Int]]

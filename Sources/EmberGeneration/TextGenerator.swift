@@ -131,16 +131,9 @@ public final class TextGenerator {
     emit: (String) throws -> Void
   ) throws -> Result {
     try options.validate()
-    var history = tokenizer.encode(prompt)
-    if history.isEmpty, let begin = tokenizer.beginOfSequence { history = [begin] }
-    if history.isEmpty { throw ModelError.noTokens }
-    if history.count > session.contextLength {
-      throw GenerationError.promptTooLong(tokens: history.count, context: session.contextLength)
-    }
+    var history = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
     var result = Result(promptTokens: history.count, seed: options.seed)
-    var output = TextOutput(
-      decoder: tokenizer.streamDecoder(after: history.last),
-      matcher: StopStringMatcher(options.stopStrings))
+    var output = TextOutput(tokenizer, after: history, stopStrings: options.stopStrings)
     if let logits = try compute(prompt: history, isCancelled, &result) {
       var loop = DecodeLoop(
         session: session, options: options, speculation: speculation, prompt: history,
@@ -177,31 +170,5 @@ public final class TextGenerator {
 
   private var endTokens: [Int32] {
     [tokenizer.endOfSequence, tokenizer.beginOfSequence].compactMap { $0 }
-  }
-}
-
-/// From ids to the text that is handed out.
-private struct TextOutput {
-  var decoder: StreamDecoder
-  var matcher: StopStringMatcher
-  var text = ""
-
-  /// Whether a stop string is complete.
-  mutating func append(_ id: Int32, _ emit: (String) throws -> Void) throws -> Bool {
-    let (shown, stops) = matcher.append(decoder.append(id))
-    try hand(shown, emit)
-    return stops
-  }
-
-  mutating func finish(_ emit: (String) throws -> Void) throws {
-    let (shown, stops) = matcher.append(decoder.finish())
-    try hand(shown, emit)
-    if !stops { try hand(matcher.finish(), emit) }
-  }
-
-  private mutating func hand(_ piece: String, _ emit: (String) throws -> Void) throws {
-    if piece.isEmpty { return }
-    text += piece
-    try emit(piece)
   }
 }

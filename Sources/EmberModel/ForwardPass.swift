@@ -1,9 +1,8 @@
-import CKernels
 import EmberKernels
 
 /// From token ids to logits: the whole model, as every worker of a step runs it.
 ///
-/// Shapes: T tokens of one chunk, W the width of the stream, H query heads and K key/value heads of
+/// Shapes: T tokens of one step, of one sequence or several, W the width of the stream, H query heads and K key/value heads of
 /// dimension D, F the feed-forward width, V the vocabulary. Every phase divides its work into
 /// pieces that write disjoint places, so the result does not depend on the number of workers, and
 /// every kernel computes a token the same way alone and among others, so it does not depend on T.
@@ -13,13 +12,11 @@ struct ForwardPass: @unchecked Sendable {
   let architecture: Architecture
   let weights: Weights
   let kernels: Kernels
-  let cache: KeyValueCache
+  /// Its segments say which sequences the tokens belong to.
   let scratch: Scratch
   /// Token ids, [T].
   let tokens: UnsafePointer<Int32>
   let tokenCount: Int
-  /// Positions that are in the cache already.
-  let position: Int
   /// Where weights come from that are not computed on in the mapped file.
   var residency = Residency.mapped
 
@@ -46,13 +43,14 @@ struct ForwardPass: @unchecked Sendable {
 
   private func embed(_ t: Int) {
     let stream = scratch.stream(t)
+    let position = scratch.segments.segment(ofToken: t).position(ofToken: t)
     copyRow(Int(tokens[t]), of: weights.embedding, residency.tables?.embedding, to: stream)
     if let table = weights.position {
       let place = scratch.normed.vector(t)
-      copyRow(position + t, of: table, residency.tables?.position, to: place)
+      copyRow(position, of: table, residency.tables?.position, to: place)
       kernels.table.add_elements(stream, place, architecture.width)
     }
-    if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position + t) }
+    if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position) }
   }
 
   private func copyRow(
@@ -83,119 +81,6 @@ struct ForwardPass: @unchecked Sendable {
     multiply(
       Product(layer.attentionOutput, into: scratch.stream, stride: architecture.width),
       by: scratch.attended, accumulating: true, &worker)
-  }
-
-  /// Rotates and scales the queries of one token that share key/value head `head`, rotates the
-  /// key, and stores key and value in the cache.
-  private func place(_ t: Int, _ head: Int, _ layer: Int) {
-    let a = architecture.attention
-    let shared = a.headCount / a.keyValueHeadCount
-    let scale = 1 / Float(a.headDimension).squareRoot()
-    let key = scratch.keys + t * scratch.keyStride + head * a.headDimension
-    let value = scratch.values + t * scratch.keyStride + head * a.headDimension
-    let queries = scratch.queries + t * scratch.queryStride + head * shared * a.headDimension
-    if let rotary = scratch.rotary {
-      let turn = UnsafePointer(scratch.turn(t))
-      rotary.rotate(key, by: turn, kernels: kernels)
-      for q in 0..<shared {
-        rotary.rotate(queries + q * a.headDimension, by: turn, kernels: kernels)
-      }
-    }
-    for i in 0..<shared * a.headDimension { queries[i] *= scale }
-    if cache.precision == .int8 {
-      for q in 0..<shared {
-        let block = queryBlock(t, head: head * shared + q)
-        kernels.table.quantize_query(
-          queries + q * a.headDimension, a.headDimension, scratch.queryCodes + 32 * block,
-          scratch.queryScales + block, scratch.querySums + block)
-      }
-    }
-    cache.store(layer: layer, head: head, position: position + t, key: key, value: value)
-  }
-
-  /// attended[t] = softmax(query · keys) · values, for all heads.
-  ///
-  /// The positions of a single token are shared out too: there may be fewer key/value heads than
-  /// workers. The pieces belong to the definition of the result, so it does not depend on who
-  /// computes them.
-  private func attend(layer: Int, _ worker: inout ThreadTeam.Worker) {
-    let heads = architecture.attention.keyValueHeadCount
-    let tiles = scratch.attended.tileCount
-    let pieces = position / Int(EMBER_ATTENTION_PIECE) + 1
-    if tokenCount > 1 || pieces == 1 {
-      worker.phase(pieces: tiles * heads) { attend(tile: $0 / heads, head: $0 % heads, layer) }
-      return
-    }
-    let shared = architecture.attention.headCount / heads
-    worker.phase(pieces: pieces * heads) { item in
-      let (piece, head) = (item / heads, item % heads)
-      var work = attention(layer, head, tokens: 0..<1)
-      work.states = scratch.pieceStates(piece: piece, head: head * shared)
-      attend(&work, piece..<piece + 1)
-    }
-    worker.phase(dividing: architecture.attention.headCount) { range in
-      for head in range {
-        join(scratch.pieceStates(piece: 0, head: head), pieces, token: 0, head: head)
-      }
-    }
-  }
-
-  /// Attention of one tile of tokens over one key/value head, into `scratch.attended`.
-  private func attend(tile: Int, head: Int, _ layer: Int) {
-    let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
-    let range = scratch.attended.tokenRange(ofTile: tile)
-    var work = attention(layer, head, tokens: range)
-    let last = position + range.upperBound - 1
-    attend(&work, 0..<last / Int(EMBER_ATTENTION_PIECE) + 1)
-    for (i, t) in range.enumerated() {
-      for q in 0..<shared {
-        let state = work.states + (i * shared + q) * scratch.attentionStride
-        join(state, 1, token: t, head: head * shared + q)
-      }
-    }
-  }
-
-  /// The queries of some tokens that share one key/value head, and what they look at.
-  private func attention(_ layer: Int, _ head: Int, tokens: Range<Int>) -> ember_attention {
-    let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
-    let (first, column) = (tokens.lowerBound, head * shared)
-    var work = cache.attention(layer: layer, head: head)
-    work.tokens = tokens.count
-    work.heads = shared
-    work.first_visible = position + first + 1
-    work.queries = UnsafePointer(
-      scratch.queries + first * scratch.queryStride + column * work.dimension)
-    work.query_stride = scratch.queryStride
-    let block = queryBlock(first, head: column)
-    work.query_codes = UnsafePointer(scratch.queryCodes + 32 * block)
-    work.query_scales = UnsafePointer(scratch.queryScales + block)
-    work.query_sums = UnsafePointer(scratch.querySums + block)
-    work.query_blocks = scratch.queryBlocks
-    work.states = scratch.attentionStates(keyValueHead: head, token: first)
-    work.scratch = scratch.attentionScratch(keyValueHead: head, token: first)
-    return work
-  }
-
-  /// The first block of codes of one query; 0 where the cache holds halves.
-  private func queryBlock(_ token: Int, head: Int) -> Int {
-    if cache.precision == .half { return 0 }
-    return token * scratch.queryBlocks + head * KeyValueCache.blocks(cache.headDimension)
-  }
-
-  private func attend(_ work: inout ember_attention, _ pieces: Range<Int>) {
-    switch cache.precision {
-    case .half: kernels.table.attend(&work, pieces.lowerBound, pieces.count)
-    case .int8: kernels.table.attend_q8(&work, pieces.lowerBound, pieces.count)
-    }
-  }
-
-  /// The output of one query head, from the states of its positions' pieces.
-  private func join(
-    _ states: UnsafeMutablePointer<Float>, _ count: Int, token: Int, head: Int
-  ) {
-    kernels.table.join_attention(
-      states, count, scratch.pieceStride, cache.headDimension, cache.paddedDimension,
-      scratch.attended.vector(token) + head * cache.headDimension)
   }
 
   /// stream += down · (activation(gate · x) ⊙ (up · x)), or down · activation(up · x), where
@@ -234,12 +119,27 @@ struct ForwardPass: @unchecked Sendable {
     if gated { kernels.table.multiply_elements(up, gate, width) }
   }
 
-  /// logits[i] = head · norm(stream[first + i]), for up to 16 tokens.
+  /// stream[i] = stream[last token of the i-th segment whose logits are wanted]
+  ///
+  /// So that the head is one product for all of them.
+  func gatherEnds(_ worker: inout ThreadTeam.Worker) {
+    worker.phase(pieces: 1) { _ in
+      // Tokens ascend, so none is overwritten before it is read.
+      for i in 0..<scratch.segments.wantedCount {
+        let t = scratch.segments.wantedToken(i)
+        if t != i { scratch.stream(i).update(from: scratch.stream(t), count: architecture.width) }
+      }
+    }
+  }
+
+  /// logits[i] = head · norm(stream[first + i]), for as many tokens as `headInput` is set to hold.
   func logits(_ range: Range<Int>, _ worker: inout ThreadTeam.Worker) {
     let input = scratch.headInput
-    worker.phase(pieces: 1) { _ in
-      for (i, t) in range.enumerated() { normalise(weights.finalNorm, t, into: input.vector(i)) }
-      if weights.head.type != .f16 { input.quantize(tile: 0, kernels: kernels) }
+    worker.phase(pieces: input.tileCount) { tile in
+      for i in input.tokenRange(ofTile: tile) {
+        normalise(weights.finalNorm, range.lowerBound + i, into: input.vector(i))
+      }
+      if weights.head.type != .f16 { input.quantize(tile: tile, kernels: kernels) }
     }
     multiply(
       Product(

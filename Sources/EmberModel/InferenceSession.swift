@@ -205,13 +205,13 @@ public final class InferenceSession {
 
   /// One pass over the weights for up to `chunkLength` tokens, and the logits after some of them.
   private func compute(_ tokens: UnsafePointer<Int32>, count: Int, logits: Range<Int>) {
-    scratch.prepare(tokens: count)
+    scratch.prepare(tokens: count, of: cache, from: position)
     scratch.headInput.tokens = logits.count
     residency.stream?.beginPass(withHead: !logits.isEmpty)
     team.step(
       workers: workers(tokens: count),
       ForwardStep(
-        pass: pass(tokens, count: count, position: position), computesLayers: true, logits: logits))
+        pass: pass(tokens, count: count), computesLayers: true, logits: logits))
     position += count
   }
 
@@ -221,17 +221,13 @@ public final class InferenceSession {
     team.step(
       workers: workers(tokens: range.count),
       ForwardStep(
-        pass: pass(tokens, count: count, position: position - count), computesLayers: false,
-        logits: range))
+        pass: pass(tokens, count: count), computesLayers: false, logits: range))
   }
 
-  private func pass(
-    _ tokens: UnsafePointer<Int32>, count: Int, position: Int
-  ) -> ForwardPass {
+  private func pass(_ tokens: UnsafePointer<Int32>, count: Int) -> ForwardPass {
     ForwardPass(
-      architecture: model.architecture, weights: weights, kernels: kernels, cache: cache,
-      scratch: scratch, tokens: tokens, tokenCount: count, position: position,
-      residency: residency)
+      architecture: model.architecture, weights: weights, kernels: kernels, scratch: scratch,
+      tokens: tokens, tokenCount: count, residency: residency)
   }
 
   /// Whether each pass reads some of the head from the file.
@@ -239,10 +235,16 @@ public final class InferenceSession {
     residency.stream.map { $0.slices.layerTickets < $0.slices.tickets } ?? false
   }
 
-  /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).
   private func workers(tokens: Int) -> Int {
+    choosesThreads
+      ? Self.workers(tokens: tokens, bytesPerToken: bytesPerToken, atMost: threadCount)
+      : threadCount
+  }
+
+  /// A token among 16 takes about half as long as one alone (measured in q4, 2.5 to 22 MB).
+  static func workers(tokens: Int, bytesPerToken: Int, atMost threadCount: Int) -> Int {
     let work = bytesPerToken / 2 * (tokens + 1)
-    return choosesThreads && work < Self.bytesWorthThreads ? 1 : threadCount
+    return work < bytesWorthThreads ? 1 : threadCount
   }
 
   private func check(_ tokens: [Int32]) throws(ModelError) {

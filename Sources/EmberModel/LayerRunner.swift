@@ -134,12 +134,12 @@ package final class LayerRunner {
     _ weights: Weights, tokens: UnsafePointer<Int32>?, count: Int
   ) -> ForwardPass {
     precondition(count <= windowLength)
-    scratch.prepare(tokens: count)
+    scratch.prepare(tokens: count, of: cache, from: 0)
     // Blocks read no token ids; only embedding does.
     let tokens = tokens ?? UnsafeRawPointer(blank).assumingMemoryBound(to: Int32.self)
     return ForwardPass(
-      architecture: architecture, weights: weights, kernels: kernels, cache: cache,
-      scratch: scratch, tokens: tokens, tokenCount: count, position: 0)
+      architecture: architecture, weights: weights, kernels: kernels,
+      scratch: scratch, tokens: tokens, tokenCount: count)
   }
 }
 

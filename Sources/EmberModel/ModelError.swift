@@ -20,6 +20,10 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
   case budgetTooSmall(path: String, needed: Int, budget: Int, advice: [MemoryAdvice])
   /// The weights cannot be read any more.
   case reading(FormatError)
+  /// One step was to compute more tokens than there is room for.
+  case stepTooLong(tokens: Int, capacity: Int)
+  /// A step was to compute a sequence that the session does not have, or one of them twice.
+  case invalidSequence(index: Int, count: Int)
   /// Not enough memory for the key/value cache or the scratch buffers.
   case outOfMemory(bytes: Int, purpose: String)
 
@@ -49,6 +53,12 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
         .joined(separator: ", or ")
     case .reading(let error):
       "\(error) (the file changed or its disk failed while it was in use)"
+    case .stepTooLong(let tokens, let capacity):
+      "a step of \(tokens) tokens was asked for, there is room for \(capacity): append fewer at a"
+        + " time"
+    case .invalidSequence(let index, let count):
+      "sequence \(index) cannot be part of this step: expected each of 0 to \(count - 1) at most"
+        + " once"
     case .outOfMemory(let bytes, let purpose):
       "\(bytes) bytes for the \(purpose) cannot be had: choose a smaller --context"
     }

@@ -6,6 +6,8 @@ final class Scratch: @unchecked Sendable {
   // Sendable for the reason given at ForwardPass.
 
   let rotary: RotaryTable?
+  /// What the next step computes, of which sequences.
+  let segments: StepSegments
   /// Whether any matrix takes int8 activations.
   let quantizesInputs: Bool
   /// [T][W] the residual stream
@@ -32,9 +34,9 @@ final class Scratch: @unchecked Sendable {
   let gate: UnsafeMutablePointer<Float>
   /// [T][F]
   let inner: Activations
-  /// [16][W]
+  /// [logits capacity][W]
   let headInput: Activations
-  /// [16][V]
+  /// [logits capacity][V]
   let logits: UnsafeMutablePointer<Float>
   let logitsStride: Int
   let byteCount: Int
@@ -58,7 +60,8 @@ final class Scratch: @unchecked Sendable {
 
   /// Bytes that the buffers take; `Int.max` where no integer holds their number.
   static func byteCount(
-    architecture a: Architecture, precision: CachePrecision, contextLength: Int, capacity: Int
+    architecture a: Architecture, precision: CachePrecision, contextLength: Int, capacity: Int,
+    logitsCapacity: Int = Activations.tokensPerTile
   ) -> Int {
     let queries = a.attention.headCount * a.attention.headDimension
     let keys = a.attention.keyValueHeadCount * a.attention.headDimension
@@ -74,12 +77,11 @@ final class Scratch: @unchecked Sendable {
     let perToken = 4 * floats + (precision == .half ? 0 : blocks * 40)
     let (tokens, overflows) = perToken.multipliedReportingOverflow(by: capacity)
     if overflows || tokens > 1 << 60 { return .max }
-    let tile = Activations.tokensPerTile
-    return tokens + 4 * (tile * a.vocabularySize + pieces * state)
+    return tokens + 4 * (logitsCapacity * a.vocabularySize + pieces * state)
       + Activations.byteCount(tokens: capacity, columns: a.width)
       + Activations.byteCount(tokens: capacity, columns: queries)
       + Activations.byteCount(tokens: capacity, columns: a.feedForwardWidth)
-      + Activations.byteCount(tokens: tile, columns: a.width)
+      + Activations.byteCount(tokens: logitsCapacity, columns: a.width)
   }
 
   private static func pieceCount(_ contextLength: Int) -> Int {
@@ -87,11 +89,16 @@ final class Scratch: @unchecked Sendable {
     return (contextLength + pieceSize - 1) / pieceSize
   }
 
+  /// - Parameters:
+  ///   - cache: one of those that steps will use; they are all alike.
+  ///   - segmentCapacity: sequences that a step may take forward.
+  ///   - logitsCapacity: tokens whose logits there is room for at a time.
   init(
     architecture a: Architecture, weights: Weights, cache: KeyValueCache, contextLength: Int,
-    capacity: Int
+    capacity: Int, segmentCapacity: Int = 1, logitsCapacity: Int = Activations.tokensPerTile
   ) {
     self.capacity = capacity
+    segments = StepSegments(tokenCapacity: capacity, segmentCapacity: segmentCapacity)
     if case .rotary(let base, let dimensions, let pairing) = a.position {
       rotary = RotaryTable(base: base, dimensions: dimensions, pairing: pairing)
     } else {
@@ -110,7 +117,6 @@ final class Scratch: @unchecked Sendable {
     headCount = a.attention.headCount
     queryBlocks = headCount * KeyValueCache.blocks(a.attention.headDimension)
     headsPerKey = a.attention.headCount / a.attention.keyValueHeadCount
-    let tile = Activations.tokensPerTile
 
     var total = 0
     func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
@@ -131,8 +137,8 @@ final class Scratch: @unchecked Sendable {
     attended = activations(capacity, queryStride)
     gate = floats(a.feedForward.kind == .gated ? capacity * feedForwardWidth : 0)
     inner = activations(capacity, feedForwardWidth)
-    headInput = activations(tile, width)
-    logits = floats(tile * logitsStride)
+    headInput = activations(logitsCapacity, width)
+    logits = floats(logitsCapacity * logitsStride)
     turns = floats(capacity * (rotary?.dimensions ?? 0))
     let pieces = Self.pieceCount(contextLength)
     attentionStates = floats(headCount * capacity * attentionStride)
@@ -160,8 +166,16 @@ final class Scratch: @unchecked Sendable {
     querySums.deallocate()
   }
 
-  /// Sets the number of tokens of the next step; between steps only.
-  func prepare(tokens: Int) {
+  /// The next step computes `tokens` tokens of one sequence; between steps only.
+  func prepare(tokens: Int, of cache: KeyValueCache, from position: Int) {
+    segments.removeAll()
+    segments.append(cache, position: position, tokens: tokens)
+    prepareSegments()
+  }
+
+  /// The next step computes the tokens of `segments`.
+  func prepareSegments() {
+    let tokens = segments.tokenCount
     normed.tokens = tokens
     attended.tokens = tokens
     inner.tokens = tokens

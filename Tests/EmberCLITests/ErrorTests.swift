@@ -8,7 +8,8 @@ import Testing
 struct ErrorTests {
   /// Commands that open a model file as their first deed.
   private static let opening: [[String]] = [
-    ["run", "MODEL", "--prompt", "the"], ["perplexity", "MODEL", "--text", "text.txt"],
+    ["run", "MODEL", "--prompt", "the"],
+    ["run", "MODEL", "--prompts", "text.txt"], ["perplexity", "MODEL", "--text", "text.txt"],
     ["compare", "MODEL", "MODEL", "--text", "text.txt"], ["inspect", "MODEL"],
     ["verify", "MODEL"], ["tokenize", "MODEL", "--text", "the"],
     ["logits", "MODEL", "--prompt", "the"], ["bench", "MODEL"],
@@ -177,6 +178,13 @@ struct ErrorTests {
       ["run", "m", "--seed", "-1"], ["run", "m", "--seed", "x"], ["run", "m", "--stop", ""],
       ["run", "m", "--prompt", "x", "--prompt-file", "y"], ["run", "m", "--nonsense"], ["run"],
       ["run", "m", "--max-tokens", "99999999999999999999"], ["nonsense"],
+      ["run", "m", "--parallel", "2"], ["run", "m", "--output", "o"],
+      ["run", "m", "--prompts", "p", "--parallel", "0"],
+      ["run", "m", "--prompts", "p", "--parallel", "257"],
+      ["run", "m", "--prompts", "p", "--prompt", "x"],
+      ["run", "m", "--prompts", "p", "--prompt-file", "x"],
+      ["run", "m", "--prompts", "p", "--echo"], ["run", "m", "--prompts", "p", "--json"],
+      ["run", "m", "--prompts", ""],
       ["quantize", "m", "--bits", "7"], ["quantize", "m", "--table-bits", "3"],
       ["quantize", "m", "--recipe", "finest"], ["quantize", "m", "--tensor-type", "head"],
       ["quantize", "m", "--tensor-type", "=q4"], ["quantize", "m", "--tensor-type", "*=q7"],
@@ -203,6 +211,7 @@ struct ErrorTests {
       ["bench", "m", "--threads", "1,"], ["bench", "m", "--repetitions", "0"],
       ["bench", "m", "--prompt-tokens", "-1"], ["bench", "m", "--generate", "-1"],
       ["bench", "m", "--format", "xml"], ["bench", "--kernels", "--depth", "1"],
+      ["bench", "m", "--parallel", "0"], ["bench", "--kernels", "--parallel", "2"],
     ])
   func options(_ arguments: [String]) async throws {
     let result = try await EmberProcess.run(
@@ -297,7 +306,7 @@ struct ErrorTests {
     for option in [
       ["tokenize", "model.q4", "--file"], ["perplexity", "model.q4", "--text"],
       ["compare", "model.q4", "model.q4", "--text"], ["run", "model.q4", "--prompt-file"],
-      ["quantize", "model.bin", "--calibrate"],
+      ["quantize", "model.bin", "--calibrate"], ["run", "model.q4", "--prompts"],
     ] {
       for (file, status, words) in [
         ("missing.txt", 66, "no such file"), (".", 66, "folder"), ("bad.txt", 65, "byte 6"),

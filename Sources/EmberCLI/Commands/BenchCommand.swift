@@ -56,6 +56,13 @@ struct BenchCommand: ParsableCommand {
   @Option(
     name: .long,
     help: ArgumentHelp(
+      "Also decode so many sequences together, each 1 to 256; tokens/s are those of all.",
+      valueName: "sequences, e.g. 1,4,8"))
+  var parallel: CountList?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
       "Numbers of threads, each 1 to 1024."
         + " (default: 1 and the physical cores that this process may use)",
       valueName: "counts, e.g. 1,2"))
@@ -97,11 +104,12 @@ struct BenchCommand: ParsableCommand {
     }
     try require("--repetitions", repetitions, in: 1...1000)
     try require("--context", context, in: 1...Int.max)
+    for count in parallel?.counts ?? [] { try require("--parallel", count, in: 1...256) }
     for count in threads?.counts ?? [] { try require("--threads", count, in: 1...1024) }
     if kernels {
       for (name, isGiven) in [
         ("--prompt-tokens", promptTokens != nil), ("--generate", generate != nil),
-        ("--depth", depth != nil), ("--context", context != nil),
+        ("--depth", depth != nil), ("--parallel", parallel != nil), ("--context", context != nil),
         ("--cache-bits", cache.bits != nil),
       ] where isGiven {
         throw ValidationError("\(name): expected a model to measure, found --kernels")
@@ -138,6 +146,7 @@ struct BenchCommand: ParsableCommand {
     plan.promptTokens = promptTokens?.counts
     plan.generatedTokens = generate?.counts
     plan.depths = depth?.counts
+    plan.parallel = parallel?.counts
     plan.threads = threads?.counts
     plan.contextLength = context
     plan.cachePrecision = cache.precision

@@ -18,6 +18,11 @@ struct RunCommand: ParsableCommand {
 
       The text ends where the model ends it, at --max-tokens, before a --stop text, or when the \
       context is full. Ctrl-C ends it after the current token.
+
+        ember run model.q4 --prompts prompts.txt --parallel 8 --output results.jsonl
+
+      continues many prompts together, faster than one after another: a line of JSON for each, in \
+      order (docs/json.md). What was interrupted goes on with the same command, to the same bytes.
       """)
 
   @OptionGroup var model: ModelArgument
@@ -63,6 +68,7 @@ struct RunCommand: ParsableCommand {
   @OptionGroup(title: "Guessing ahead (the text stays the same)")
   var speculation: SpeculationOptions
 
+  @OptionGroup(title: "Many prompts") var batch: BatchOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -70,6 +76,10 @@ struct RunCommand: ParsableCommand {
   func validate() throws {
     try require("--max-tokens", maxTokens, in: 0...Int.max)
     try require("--context", context?.positions, in: 1...Int.max)
+    try batch.validate(singlePromptOptions: [
+      ("--prompt", prompt != nil), ("--prompt-file", promptFile != nil), ("--echo", echo),
+      ("--json", json.json),
+    ])
     if prompt != nil, promptFile != nil {
       throw ValidationError("--prompt and --prompt-file: expected one of them, found both")
     }
@@ -80,18 +90,32 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     UnsafeSignalHandlers.reportFaults(in: [model.model])
+    let options = TextGenerator.Options(
+      maximumTokens: maxTokens, sampling: sampling.options,
+      seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
+      stopsAtEndOfSequence: !ignoreEnd)
+    if let prompts = batch.prompts {
+      return try BatchRun(
+        model: model.model, prompts: prompts, parallel: batch.parallel ?? 8, output: batch.output,
+        context: context?.request, memory: memory, threads: threads.threads,
+        cachePrecision: cache.precision,
+        seed: sampling.seed, generation: options
+      ).run()
+    }
     let clock = ContinuousClock()
     let start = clock.now
     // The model first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
-    let plan = try MemoryPlan(
-      for: loaded.model,
-      memory.request(
-        context: context?.request ?? .automatic, cachePrecision: cache.precision))
+    let draft = try speculation.openDraft(cachePrecision: cache.precision)
+    var request = memory.request(
+      context: context?.request ?? .automatic, cachePrecision: cache.precision)
+    request.promisedBytes = draft?.plan.modelBytes ?? 0
+    let plan = try MemoryPlan(for: loaded.model, request)
     if !json.json { StandardError.write("plan     \(plan.summary)\n") }
     let session = try InferenceSession(
       model: loaded.model, plan: plan, threads: threads.threads)
-    let speculation = try speculation.speculation(for: session, threads: threads.threads)
+    let speculation = try speculation.speculation(
+      for: session, draft: draft, threads: threads.threads)
     let loading = clock.now - start
     // While a prompt is typed, too.
     let reading = ReadingProgress(loaded.model, plan: plan)
@@ -100,10 +124,6 @@ struct RunCommand: ParsableCommand {
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session,
       speculation: speculation)
-    let options = TextGenerator.Options(
-      maximumTokens: maxTokens, sampling: sampling.options,
-      seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
-      stopsAtEndOfSequence: !ignoreEnd)
     Interruption.catchSignals()
     let streams = !json.json
     if streams, echo { try StandardOutput.write(prompt) }
@@ -229,7 +249,7 @@ private struct RunReport: Encodable {
         ))
     }
     lines += [
-      ("stopped", stopReason.words(contextLength: contextLength)),
+      ("stopped", stopReason.words(contextLength: contextLength))
     ]
     return Listing.rendered(lines)
   }

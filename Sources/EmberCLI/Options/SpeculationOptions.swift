@@ -27,22 +27,35 @@ struct SpeculationOptions: ParsableArguments {
     try require("--draft-tokens", draftTokens, in: 0...127)
   }
 
+  /// A draft model, and the memory that it takes.
+  struct Draft {
+    let model: Model
+    let plan: MemoryPlan
+  }
+
+  /// Opens the draft model, if there is one: all of it stays in memory.
+  ///
+  /// - Throws: `FormatError`, `ModelError`, `LoadingError`
+  func openDraft(cachePrecision: CachePrecision) throws -> Draft? {
+    guard let draftPath, draftTokens > 0 else { return nil }
+    let model = try LoadedModel(opening: draftPath).model
+    let request = MemoryRequest(budget: .unlimited, cachePrecision: cachePrecision)
+    return Draft(model: model, plan: try MemoryPlan(for: model, request))
+  }
+
   /// - Returns: nil where nothing is to be guessed.
-  /// - Throws: `FormatError`, `ModelError`, `LoadingError` for the draft model; `GenerationError`
-  ///   where it does not belong to the model of `session`.
-  func speculation(for session: InferenceSession, threads: Int?) throws -> Speculation? {
-    var draft: DraftModel?
-    if let draftPath {
-      let model = try LoadedModel(opening: draftPath).model
-      let length = min(session.contextLength, model.architecture.contextLength)
-      draft = try DraftModel(
-        session: InferenceSession(
-          model: model, contextLength: length, threads: threads,
-          cachePrecision: session.cachePrecision),
+  /// - Throws: `ModelError`; `GenerationError` where the draft does not belong to the model of
+  ///   `session`.
+  func speculation(
+    for session: InferenceSession, draft: Draft?, threads: Int?
+  ) throws -> Speculation? {
+    if !usesLookup && draft == nil || draftTokens == 0 { return nil }
+    let draftModel = try draft.map { draft in
+      try DraftModel(
+        session: InferenceSession(model: draft.model, plan: draft.plan, threads: threads),
         target: session.model)
     }
-    if !usesLookup && draft == nil || draftTokens == 0 { return nil }
     return Speculation(
-      usesLookup: usesLookup, draftModel: draft, maximumDraft: draftTokens)
+      usesLookup: usesLookup, draftModel: draftModel, maximumDraft: draftTokens)
   }
 }

@@ -9,6 +9,8 @@ package struct BenchmarkPlan: Sendable, Equatable {
   /// Positions in the cache before decoding; by default none. Each number of tokens is decoded
   /// behind each of them.
   package var depths: [Int]?
+  /// Numbers of sequences to decode together, from empty caches; by default none.
+  package var parallel: [Int]?
   /// Numbers of threads; by default 1 and the recommended one.
   package var threads: [Int]?
   /// Positions that sessions make room for; by default as many as the measurements need.
@@ -46,6 +48,7 @@ package struct BenchmarkPlan: Sendable, Equatable {
     let limit = contextLength ?? modelContext
     for length in promptTokens ?? [] { try check("--prompt-tokens", length, 0...limit) }
     for count in generatedTokens ?? [] { try check("--generate", count, 0...limit) }
+    for count in parallel ?? [] { try check("--parallel", count, 1...256) }
     // At least one token must fit behind the deepest.
     let free = limit - (generatedTokens?.max() ?? 1)
     for depth in depths ?? [] { try check("--depth", depth, 0...free) }
@@ -62,6 +65,12 @@ package struct BenchmarkPlan: Sendable, Equatable {
     for length in promptTokens ?? [128, 512] where length > 0 {
       let test = BenchmarkTest.prompt(tokens: min(length, limit))
       if !tests.contains(test) { tests.append(test) }
+    }
+    for sequences in parallel ?? [] {
+      for count in generated where count > 0 {
+        let test = BenchmarkTest.parallel(sequences: sequences, tokens: count)
+        if !tests.contains(test) { tests.append(test) }
+      }
     }
     if tests.isEmpty {
       throw .invalidBenchmark(
@@ -86,26 +95,40 @@ package enum BenchmarkTest: Sendable, Equatable {
   case decode(tokens: Int, depth: Int)
   /// All tokens at once, into an empty cache, up to the logits of the last.
   case prompt(tokens: Int)
+  /// Tokens of several sequences, one after another of each, from empty caches.
+  case parallel(sequences: Int, tokens: Int)
 
-  /// `decode` or `prompt`.
+  /// `decode`, `prompt` or `parallel`.
   package var kind: String {
     switch self {
     case .decode: "decode"
     case .prompt: "prompt"
+    case .parallel: "parallel"
     }
   }
 
+  /// Of each sequence.
   package var tokens: Int {
     switch self {
-    case .decode(let tokens, _), .prompt(let tokens): tokens
+    case .decode(let tokens, _), .prompt(let tokens), .parallel(_, let tokens): tokens
     }
   }
+
+  package var sequences: Int {
+    switch self {
+    case .decode, .prompt: 1
+    case .parallel(let sequences, _): sequences
+    }
+  }
+
+  /// Of all sequences.
+  package var totalTokens: Int { sequences * tokens }
 
   /// Positions in the cache before the clock starts.
   package var depth: Int {
     switch self {
     case .decode(_, let depth): depth
-    case .prompt: 0
+    case .prompt, .parallel: 0
     }
   }
 

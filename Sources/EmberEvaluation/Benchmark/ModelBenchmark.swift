@@ -109,6 +109,8 @@ private struct Lane {
   /// One per depth, so that what lies in the cache before decoding is computed once.
   private var decoding: [Int: InferenceSession] = [:]
   private var reading: InferenceSession?
+  /// One per number of sequences.
+  private var together: [Int: ParallelSession] = [:]
   private let ids: [Int32]
 
   init(_ benchmark: ModelBenchmark, threads: Int) {
@@ -128,6 +130,12 @@ private struct Lane {
     try InferenceSession(
       model: benchmark.model, contextLength: benchmark.plan.contextLength, threads: threads,
       cachePrecision: benchmark.plan.cachePrecision, kernels: benchmark.kernels)
+  }
+
+  private func parallelSession(_ sequences: Int) throws -> ParallelSession {
+    try ParallelSession(
+      model: benchmark.model, sequences: sequences, contextLength: benchmark.plan.contextLength,
+      threads: threads, cachePrecision: benchmark.plan.cachePrecision, kernels: benchmark.kernels)
   }
 
   /// Seconds that the test takes.
@@ -151,12 +159,24 @@ private struct Lane {
       let start = clock.now
       _ = try session.append(prompt)
       return (clock.now - start).seconds
+    case .parallel(let sequences, let tokens):
+      let session = try together[sequences] ?? parallelSession(sequences)
+      together[sequences] = session
+      for sequence in 0..<sequences { session.reset(sequence: sequence) }
+      let start = clock.now
+      for i in 0..<tokens {
+        _ = try session.append(
+          (0..<sequences).map {
+            .init(sequence: $0, tokens: [ids[(i + $0) % ids.count]], wantsLogits: true)
+          })
+      }
+      return (clock.now - start).seconds
     }
   }
 
   func rows(_ tests: [BenchmarkTest]) throws -> [ModelBenchmarkReport.Row] {
     try zip(tests, seconds).compactMap { test, seconds in
-      guard let rate = Spread(seconds.map { Double(test.tokens) / max($0, 1e-9) }),
+      guard let rate = Spread(seconds.map { Double(test.totalTokens) / max($0, 1e-9) }),
         let peaks = peaks.peaks
       else { return nil }
       let model = benchmark.model
@@ -167,7 +187,7 @@ private struct Lane {
         cacheBytesPerToken: try decoding[test.depth].map {
           try $0.meanCacheBytes(from: test.depth, tokens: test.tokens, ids)
         },
-        operations: model.weights.operations(promptTokens: test.tokens))
+        operations: model.weights.operations(of: test))
     }
   }
 }
@@ -197,9 +217,9 @@ extension InferenceSession {
 }
 
 extension Weights {
-  /// Multiplications and additions by the matrices for a prompt; the head takes part once, for the
-  /// last token.
-  fileprivate func operations(promptTokens: Int) -> Double {
+  /// Multiplications and additions by the matrices for a test; of a prompt, the head takes part once,
+  /// for the last token.
+  fileprivate func operations(of test: BenchmarkTest) -> Double {
     let inLayers = layers.reduce(0) { sum, layer in
       let matrices = [
         layer.query, layer.key, layer.value, layer.attentionOutput, layer.up, layer.down,
@@ -208,6 +228,9 @@ extension Weights {
         $0 + $1.weight.rows * $1.weight.columns
       }
     }
-    return 2 * (Double(inLayers) * Double(promptTokens) + Double(head.rows * head.columns))
+    let logits = test.kind == "prompt" ? 1 : test.totalTokens
+    return 2
+      * (Double(inLayers) * Double(test.totalTokens)
+        + Double(head.rows * head.columns) * Double(logits))
   }
 }

@@ -36,7 +36,7 @@ package struct ModelBenchmarkReport: Sendable {
 
     /// - Parameters:
     ///   - cacheBytesPerToken: the mean over the tokens.
-    ///   - operations: multiplications and additions with weights, for a prompt of so many tokens.
+    ///   - operations: multiplications and additions with weights, for the whole test.
     package init(
       test: BenchmarkTest, tokensPerSecond: Spread, peaks: MachinePeaks,
       arithmetic: ArithmeticPeak.Kind, weightBytesPerToken: Int, cacheBytesPerToken: Double?,
@@ -53,11 +53,11 @@ package struct ModelBenchmarkReport: Sendable {
 
     private var isDecode: Bool { test.kind == "decode" }
 
-    /// Of the key/value cache; nil for prompts.
+    /// Of the key/value cache; nil for prompts and for several sequences together.
     package var cacheBytesPerToken: Double? { isDecode ? meanCacheBytes : nil }
 
-    /// Weights read while decoding, which reads each once per token; nil for prompts, which read
-    /// them once per chunk of tokens.
+    /// Weights read while decoding, which reads each once per token; nil for prompts and for
+    /// several sequences together, which read them once for many tokens.
     package var weightBytesPerSecond: Double? {
       isDecode ? tokensPerSecond.median * Double(weightBytesPerToken) : nil
     }
@@ -71,7 +71,7 @@ package struct ModelBenchmarkReport: Sendable {
 
     /// Multiplications and additions with weights; nil for decoding.
     package var operationsPerSecond: Double? {
-      isDecode ? nil : tokensPerSecond.median / Double(test.tokens) * operations
+      isDecode ? nil : tokensPerSecond.median / Double(test.totalTokens) * operations
     }
   }
 
@@ -123,6 +123,7 @@ extension ModelBenchmarkReport: BenchmarkReport {
         ("test", .text(row.test.kind)),
         ("threads", .integer(row.peaks.threads)),
         ("tokens", .integer(row.test.tokens)),
+        ("sequences", .integer(row.test.sequences)),
         ("depth", .integer(row.test.depth)),
       ] + row.tokensPerSecond.fields("tokens_per_second") + [
         ("weight_bytes_per_second", .number(row.weightBytesPerSecond)),
@@ -161,7 +162,8 @@ extension ModelBenchmarkReport: BenchmarkReport {
         + ["cache MB/token"] + Row.arithmeticHeader,
       rows: rows.map { row in
         let place = row.test.depth > 0 ? " at \(row.test.depth)" : ""
-        return ["\(row.test.kind) \(row.test.tokens)\(place)", "\(row.peaks.threads)"]
+        let sequences = row.test.kind == "parallel" ? "\(row.test.sequences) × " : ""
+        return ["\(row.test.kind) \(sequences)\(row.test.tokens)\(place)", "\(row.peaks.threads)"]
           + row.tokensPerSecond.words(BenchmarkText.significant) + row.readingWords
           + [BenchmarkText.optional(row.cacheBytesPerToken.map { $0 / 1e6 }, 1)]
           + row.arithmeticWords(decimals: 0)

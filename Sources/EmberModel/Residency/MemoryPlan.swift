@@ -68,6 +68,9 @@ public struct MemoryPlan: Sendable, Equatable {
       architecture: architecture, precision: precision, positions: positions)
   }
 
+  /// What the model itself adds to the process: all but the program.
+  public var modelBytes: Int { totalBytes - programBytes }
+
   /// Whether it stays within the budget.
   public var fits: Bool { budget.map { totalBytes <= $0 } ?? true }
 }

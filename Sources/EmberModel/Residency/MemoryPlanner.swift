@@ -148,7 +148,8 @@ struct MemoryPlanner {
   private func scratchBytes(context: Int, chunk: Int) -> Int {
     Scratch.byteCount(
       architecture: architecture, precision: request.cachePrecision, contextLength: context,
-      capacity: chunk)
+      capacity: max(chunk, request.sequences),
+      logitsCapacity: max(request.sequences, Activations.tokensPerTile))
   }
 
   /// The longest context of a range that is allowed, a multiple of 64 unless it is an end; nil if

@@ -46,6 +46,15 @@ struct BenchmarkPlanTests {
     #expect(plan.contextLength == 4032)
     let prompts = try resolved(context: 64) { $0.generatedTokens = [0] }
     #expect(prompts.tests == [.prompt(tokens: 64)])
+    let together = try resolved(context: 256) {
+      ($0.parallel, $0.promptTokens, $0.generatedTokens) = ([4, 1, 4], [], [8])
+    }
+    #expect(
+      together.tests == [
+        .decode(tokens: 8, depth: 0), .parallel(sequences: 4, tokens: 8),
+        .parallel(sequences: 1, tokens: 8),
+      ])
+    #expect(together.contextLength == 8)
     let room = try resolved(context: 2048) { $0.contextLength = 1024 }
     #expect(room.contextLength == 1024)
   }

@@ -56,13 +56,15 @@ struct ModelBenchmarkTests {
     plan.promptTokens = [16]
     plan.generatedTokens = [4]
     plan.depths = [62, 0]
+    plan.parallel = [3]
     plan.threads = [1]
     plan.repetitions = 1
     let report = try ModelBenchmark(
       model: model, plan: try plan.resolved(modelContext: 256, recommendedThreads: 1), load: load,
       peakMemory: { 1 << 30 }
     ).run()
-    #expect(report.rows.map(\.test.depth) == [62, 0, 0])
+    #expect(report.rows.map(\.test.depth) == [62, 0, 0, 0])
+    #expect(report.rows.map(\.test.sequences) == [1, 1, 1, 3])
     // Two layers of two heads, keys and values of 16 halves. Chunks hold 64 positions; the four
     // tokens at 62 see 63, 64, 65 and 66.
     let position = 2.0 * 2 * 2 * 16 * 2

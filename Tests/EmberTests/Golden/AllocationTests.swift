@@ -46,6 +46,33 @@ import Testing
       }
     }
 
+    @Test("none per step of several sequences")
+    func parallel() async {
+      await #expect(processExitsWith: .success) {
+        let model = try ConvertedModel.bundled(bits: 4).model
+        for threads in [1, 2] {
+          let session = try ParallelSession(
+            model: model, sequences: 3, threads: threads, stepCapacity: 32)
+          var additions = (0..<3).map {
+            ParallelSession.Addition(
+              sequence: $0, tokens: [Int32($0 + 1), 2, 3], wantsLogits: $0 != 1)
+          }
+          // The last sequence takes chunks, the others a token at a time, out of step.
+          additions[0].tokens = [1]
+          additions[1].tokens = [2]
+          func decode() throws {
+            for i in 0..<20 {
+              additions[0].tokens[0] = Int32(i + 7)
+              _ = try session.append(additions)
+            }
+          }
+          try decode()
+          let count = try allocations(decode)
+          #expect(count == 0, "\(count): \(threads) threads")
+        }
+      }
+    }
+
     @Test("none per sampled token, whatever the options")
     func sampling() async {
       await #expect(processExitsWith: .success) {

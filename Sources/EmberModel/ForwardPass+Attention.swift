@@ -1,0 +1,130 @@
+import CKernels
+import EmberKernels
+
+/// What lies between the products of an attention block: positions, the cache, the softmax.
+extension ForwardPass {
+  /// Rotates and scales the queries of one token that share key/value head `head`, rotates the
+  /// key, and stores key and value in the cache.
+  func place(_ t: Int, _ head: Int, _ layer: Int) {
+    let a = architecture.attention
+    let shared = a.headCount / a.keyValueHeadCount
+    let scale = 1 / Float(a.headDimension).squareRoot()
+    let key = scratch.keys + t * scratch.keyStride + head * a.headDimension
+    let value = scratch.values + t * scratch.keyStride + head * a.headDimension
+    let queries = scratch.queries + t * scratch.queryStride + head * shared * a.headDimension
+    if let rotary = scratch.rotary {
+      let turn = UnsafePointer(scratch.turn(t))
+      rotary.rotate(key, by: turn, kernels: kernels)
+      for q in 0..<shared {
+        rotary.rotate(queries + q * a.headDimension, by: turn, kernels: kernels)
+      }
+    }
+    for i in 0..<shared * a.headDimension { queries[i] *= scale }
+    let segment = scratch.segments.segment(ofToken: t)
+    let cache = segment.cache
+    if cache.precision == .int8 {
+      for q in 0..<shared {
+        let block = queryBlock(t, head: head * shared + q, cache)
+        kernels.table.quantize_query(
+          queries + q * a.headDimension, a.headDimension, scratch.queryCodes + 32 * block,
+          scratch.queryScales + block, scratch.querySums + block)
+      }
+    }
+    cache.store(
+      layer: layer, head: head, position: segment.position(ofToken: t), key: key, value: value)
+  }
+
+  /// attended[t] = softmax(query · keys) · values, for all heads.
+  ///
+  /// The positions of a single token are shared out too: there may be fewer key/value heads than
+  /// workers. The pieces belong to the definition of the result, so it does not depend on who
+  /// computes them.
+  func attend(layer: Int, _ worker: inout ThreadTeam.Worker) {
+    let heads = architecture.attention.keyValueHeadCount
+    let segments = scratch.segments
+    let pieces = segments[0].position / Int(EMBER_ATTENTION_PIECE) + 1
+    if tokenCount > 1 || pieces == 1 {
+      worker.phase(pieces: segments.tileCount * heads) {
+        attend(segments.tile($0 / heads), head: $0 % heads, layer)
+      }
+      return
+    }
+    let shared = architecture.attention.headCount / heads
+    worker.phase(pieces: pieces * heads) { item in
+      let (piece, head) = (item / heads, item % heads)
+      var work = attention(layer, head, segments[0], tokens: 0..<1)
+      work.states = scratch.pieceStates(piece: piece, head: head * shared)
+      attend(&work, piece..<piece + 1, segments[0].cache)
+    }
+    worker.phase(dividing: architecture.attention.headCount) { range in
+      for head in range {
+        join(
+          scratch.pieceStates(piece: 0, head: head), pieces, token: 0, head: head,
+          segments[0].cache)
+      }
+    }
+  }
+
+  /// Attention of one tile of tokens over one key/value head, into `scratch.attended`.
+  private func attend(_ tile: StepSegments.Tile, head: Int, _ layer: Int) {
+    let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
+    let segment = scratch.segments[tile.segment]
+    var work = attention(layer, head, segment, tokens: tile.tokens)
+    let last = segment.position(ofToken: tile.tokens.upperBound - 1)
+    attend(&work, 0..<last / Int(EMBER_ATTENTION_PIECE) + 1, segment.cache)
+    for (i, t) in tile.tokens.enumerated() {
+      for q in 0..<shared {
+        let state = work.states + (i * shared + q) * scratch.attentionStride
+        join(state, 1, token: t, head: head * shared + q, segment.cache)
+      }
+    }
+  }
+
+  /// The queries of some tokens of a segment that share one key/value head, and what they look at.
+  private func attention(
+    _ layer: Int, _ head: Int, _ segment: StepSegment, tokens: Range<Int>
+  ) -> ember_attention {
+    let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
+    let (first, column) = (tokens.lowerBound, head * shared)
+    var work = segment.cache.attention(layer: layer, head: head)
+    work.tokens = tokens.count
+    work.heads = shared
+    work.first_visible = segment.position(ofToken: first) + 1
+    work.queries = UnsafePointer(
+      scratch.queries + first * scratch.queryStride + column * work.dimension)
+    work.query_stride = scratch.queryStride
+    let block = queryBlock(first, head: column, segment.cache)
+    work.query_codes = UnsafePointer(scratch.queryCodes + 32 * block)
+    work.query_scales = UnsafePointer(scratch.queryScales + block)
+    work.query_sums = UnsafePointer(scratch.querySums + block)
+    work.query_blocks = scratch.queryBlocks
+    work.states = scratch.attentionStates(keyValueHead: head, token: first)
+    work.scratch = scratch.attentionScratch(keyValueHead: head, token: first)
+    return work
+  }
+
+  /// The first block of codes of one query; 0 where the cache holds halves.
+  private func queryBlock(_ token: Int, head: Int, _ cache: KeyValueCache) -> Int {
+    if cache.precision == .half { return 0 }
+    return token * scratch.queryBlocks + head * KeyValueCache.blocks(cache.headDimension)
+  }
+
+  private func attend(
+    _ work: inout ember_attention, _ pieces: Range<Int>, _ cache: KeyValueCache
+  ) {
+    switch cache.precision {
+    case .half: kernels.table.attend(&work, pieces.lowerBound, pieces.count)
+    case .int8: kernels.table.attend_q8(&work, pieces.lowerBound, pieces.count)
+    }
+  }
+
+  /// The output of one query head, from the states of its positions' pieces.
+  private func join(
+    _ states: UnsafeMutablePointer<Float>, _ count: Int, token: Int, head: Int,
+    _ cache: KeyValueCache
+  ) {
+    kernels.table.join_attention(
+      states, count, scratch.pieceStride, cache.headDimension, cache.paddedDimension,
+      scratch.attended.vector(token) + head * cache.headDimension)
+  }
+}
