@@ -15,22 +15,25 @@ import EmberTokenizer
 /// forgotten. So one pass suffices, no logits are written to disk, and memory does not depend on the
 /// text but for three numbers per scored token and model.
 public struct ModelComparison: Sendable {
-  private let models: [Model]
+  /// Each model once per precision of the cache.
+  private let entries: [(model: Model, cachePrecision: CachePrecision)]
   private let threads: Int?
   private let chunkLength: Int
-  private let cachePrecision: CachePrecision
 
   /// Of the baseline's logits that are kept.
   private static let keptBytes = 64 << 20
   private static let keptRows = 64
 
-  /// - Parameter models: all with the vocabulary and the tokenizer of the first.
+  /// - Parameters:
+  ///   - models: all with the vocabulary and the tokenizer of the first.
+  ///   - cachePrecisions: how keys and values are stored; each model is run once for every one. The
+  ///     baseline is the first model with the first of them.
   /// - Throws: `EvaluationError.noModels`, `.vocabulariesDiffer`, `.tokenizersDiffer`
   public init(
     models: [Model], threads: Int? = nil, chunkLength: Int = 128,
-    cachePrecision: CachePrecision = .half
+    cachePrecisions: [CachePrecision] = [.half]
   ) throws(EvaluationError) {
-    guard let baseline = models.first else { throw .noModels }
+    guard let baseline = models.first, !cachePrecisions.isEmpty else { throw .noModels }
     let size = baseline.architecture.vocabularySize
     for model in models.dropFirst() {
       let (first, path) = (baseline.file.path.string, model.file.path.string)
@@ -43,10 +46,9 @@ public struct ModelComparison: Sendable {
         throw .tokenizersDiffer(baseline: first, path: path)
       }
     }
-    self.models = models
+    entries = models.flatMap { model in cachePrecisions.map { (model, $0) } }
     self.threads = threads
     self.chunkLength = chunkLength
-    self.cachePrecision = cachePrecision
   }
 
   /// Compares on a text, encoded without a beginning-of-sequence token of its own.
@@ -60,7 +62,7 @@ public struct ModelComparison: Sendable {
     text: String, named name: String? = nil, protocol windows: PerplexityProtocol,
     progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
   ) throws -> Comparison {
-    let tokenizer = try Tokenizer(serialized: models[0].file.tokenizer)
+    let tokenizer = try Tokenizer(serialized: entries[0].model.file.tokenizer)
     let text = EvaluationText(text, name: name, tokenizer: tokenizer)
     return try compare(text, windows, beginOfSequence: tokenizer.beginOfSequence, progress)
   }
@@ -80,17 +82,17 @@ public struct ModelComparison: Sendable {
     _ text: EvaluationText, _ windows: PerplexityProtocol, beginOfSequence: Int32?,
     _ progress: (_ done: Int, _ total: Int) throws -> Void
   ) throws -> Comparison {
-    let size = models[0].architecture.vocabularySize
+    let size = entries[0].model.architecture.vocabularySize
     let prepared = try PreparedText(
       text, windows, beginOfSequence: beginOfSequence, vocabularySize: size)
     var runners: [WindowRunner] = []
-    for model in models {
+    for entry in entries {
       runners.append(
         try WindowRunner(
-          model: model, windows: windows, stride: prepared.plan.stride, threads: threads,
-          chunkLength: chunkLength, cachePrecision: cachePrecision))
+          model: entry.model, windows: windows, stride: prepared.plan.stride, threads: threads,
+          chunkLength: chunkLength, cachePrecision: entry.cachePrecision))
     }
-    var divergences = [DivergenceScore](repeating: DivergenceScore(), count: models.count)
+    var divergences = [DivergenceScore](repeating: DivergenceScore(), count: entries.count)
     var kept = KeptLogits(
       capacity: max(1, min(Self.keptRows, Self.keptBytes / (4 * size))), vocabularySize: size)
     var softmax = LogSoftmax()
@@ -115,9 +117,7 @@ public struct ModelComparison: Sendable {
       }
       try progress(index + 1, prepared.plan.count)
     }
-    return try Comparison(
-      text, models: models, runners.map(\.score), divergences,
-      cachePrecision: cachePrecision)
+    return try Comparison(text, entries, runners.map(\.score), divergences)
   }
 }
 

@@ -88,7 +88,7 @@ struct ForwardPass: @unchecked Sendable {
       }
     }
     for i in 0..<shared * a.headDimension { queries[i] *= scale }
-    if cache.precision == .int8 {
+    if cache.precision.hasCodes {
       for q in 0..<shared {
         let block = queryBlock(t, head: head * shared + q)
         kernels.table.quantize_query(
@@ -96,7 +96,8 @@ struct ForwardPass: @unchecked Sendable {
           scratch.queryScales + block, scratch.querySums + block)
       }
     }
-    cache.store(layer: layer, head: head, position: position + t, key: key, value: value)
+    cache.store(
+      layer: layer, head: head, position: position + t, key: key, value: value, kernels: kernels)
   }
 
   /// attended[t] = softmax(query · keys) · values, for all heads.
@@ -172,6 +173,8 @@ struct ForwardPass: @unchecked Sendable {
     switch cache.precision {
     case .half: kernels.table.attend(&work, pieces.lowerBound, pieces.count)
     case .int8: kernels.table.attend_q8(&work, pieces.lowerBound, pieces.count)
+    case .int8KeysInt4Values: kernels.table.attend_q8q4(&work, pieces.lowerBound, pieces.count)
+    case .int4: kernels.table.attend_q4(&work, pieces.lowerBound, pieces.count)
     }
   }
 

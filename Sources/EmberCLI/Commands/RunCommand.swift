@@ -159,7 +159,7 @@ private struct RunReport: Encodable {
   var peakMemoryBytes: Int
   var mappedBytes: Int
   var keyValueCacheBytes: Int
-  var cacheBits: Int
+  var cacheBits, cacheKeyBits, cacheValueBits: Int
   var scratchBytes: Int
 
   init(
@@ -185,7 +185,9 @@ private struct RunReport: Encodable {
     peakMemoryBytes = peakMemory
     mappedBytes = model.file.fileBytes
     keyValueCacheBytes = session.cacheBytes
-    cacheBits = session.cachePrecision.rawValue
+    cacheBits = session.cachePrecision.bits
+    cacheKeyBits = session.cachePrecision.keyBits
+    cacheValueBits = session.cachePrecision.valueBits
     scratchBytes = session.scratchBytes
   }
 
