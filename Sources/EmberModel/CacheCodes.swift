@@ -5,10 +5,10 @@ import EmberKernels
 ///
 /// What is not finite, or too large for a half's scale, gives a scale that is not finite: it must not
 /// disappear, and is reported where the logits are read.
-enum CacheCodes {
+package enum CacheCodes {
   /// Hands out codes of −127 ... 127 and returns their scale: the largest value has the largest code.
   @inline(__always)
-  static func eightBits(
+  package static func eightBits(
     _ x: UnsafePointer<Float>, _ count: Int, _ store: (Int, Int8) -> Void
   ) -> UInt16 {
     let largest = largest(x, count)
@@ -30,7 +30,7 @@ enum CacheCodes {
   ///
   /// - Parameter store: gets the place of a byte in the block, 0 ..< 16, and the byte.
   @inline(__always)
-  static func fourBits(
+  package static func fourBits(
     _ x: UnsafePointer<Float>, _ count: Int, _ kernels: Kernels, _ store: (Int, UInt8) -> Void
   ) -> UInt16 {
     var numbers = SIMD32<Float>(repeating: 0)

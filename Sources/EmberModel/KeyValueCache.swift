@@ -7,7 +7,7 @@ import EmberKernels
 /// values position by position. `ember_attention` says how exactly. Addresses for the whole context
 /// are reserved at once, but the system gives memory only to the pages that are written: the cache
 /// grows as it fills, and nothing is ever copied.
-final class KeyValueCache: @unchecked Sendable {
+package final class KeyValueCache: @unchecked Sendable {
   // Sendable because workers write only the positions and heads that they have claimed.
 
   let precision: CachePrecision
@@ -39,7 +39,7 @@ final class KeyValueCache: @unchecked Sendable {
   }
 
   /// - Throws: `ModelError.outOfMemory`
-  init(
+  package init(
     architecture: Architecture, capacity: Int, precision: CachePrecision
   ) throws(ModelError) {
     self.precision = precision
@@ -56,9 +56,13 @@ final class KeyValueCache: @unchecked Sendable {
     self.memory = memory
   }
 
-  /// Bytes that `positions` positions take once they are written; `Int.max` where no integer holds
-  /// their number.
-  static func byteCount(
+  /// Bytes that `positions` positions take once they are written, in whole chunks of 64 positions:
+  /// L · K · positions · what a position of a head takes, of L layers of K key/value heads;
+  /// `Int.max` where no integer holds their number.
+  ///
+  /// Memory comes in pages. Each head's keys, values and two lists of scales grow in a place of their
+  /// own, so what is resident is more by less than a page for each of these.
+  package static func byteCount(
     architecture a: Architecture, precision: CachePrecision, positions: Int
   ) -> Int {
     let factors = [
@@ -110,8 +114,14 @@ final class KeyValueCache: @unchecked Sendable {
     return work
   }
 
+  /// Bytes of the cache's pages that are memory now; nil where the system does not say.
+  package var residentByteCount: Int? { memory.residentByteCount }
+
+  /// Where its addresses begin.
+  package var address: UInt { UInt(bitPattern: memory.start) }
+
   /// Stores key and value of one position, [headDimension] each.
-  func store(
+  package func store(
     layer: Int, head: Int, position: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
     kernels: Kernels
   ) {

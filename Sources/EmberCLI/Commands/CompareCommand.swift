@@ -64,7 +64,9 @@ struct CompareCommand: ParsableCommand {
     ).compare(
       text: text, named: windows.text.lastComponent?.string, protocol: plan
     ) {
-      progress.update(done: $0, total: $1, note: "windows, \(models.count * cache.precisions.count) models") { speed in
+      progress.update(
+        done: $0, total: $1, note: "windows, \(models.count * cache.precisions.count) models"
+      ) { speed in
         "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
       }
     }
@@ -72,7 +74,8 @@ struct CompareCommand: ParsableCommand {
     var threadCount = 0
     for index in comparison.rows.indices {
       let cost = try DecodeCost(
-        of: models[index / cache.precisions.count], contextLength: plan.context, threads: threads.threads,
+        of: models[index / cache.precisions.count], contextLength: plan.context,
+        threads: threads.threads,
         cachePrecision: comparison.rows[index].cachePrecision)
       comparison.rows[index].tokensPerSecond = cost.tokensPerSecond
       comparison.rows[index].peakMemoryBytes = residentBefore + cost.memoryBytes

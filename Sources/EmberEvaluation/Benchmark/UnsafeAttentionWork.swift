@@ -49,7 +49,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
   ) {
     // More than fits in a processor's cache.
     self.init(
-      layers: precision == .half ? 16 : 192 / precision.bits, positions: positions, tokens: 1, precision, memory)
+      layers: precision == .half ? 16 : 192 / precision.bits, positions: positions, tokens: 1,
+      precision, memory)
   }
 
   /// - Parameter tokens: a multiple of 16.
@@ -72,7 +73,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
     let isDecode = tokens == 1
     name =
       (isDecode ? "attention, 1 token at \(positions)" : "attention, prompt of \(tokens)")
-      + ", \(heads)/\(Self.keyValueHeads) heads" + (precision == .half ? "" : ", \(precision.rawValue)-bit cache")
+      + ", \(heads)/\(Self.keyValueHeads) heads"
+      + (precision == .half ? "" : ", \(precision.rawValue)-bit cache")
     place = isDecode ? .memory : .cache
     bytes = layers * Self.keyValueHeads * positions * Self.bytesPerPosition(precision)
     // Every token sees those before it and itself; keys and values, a multiplication and an
@@ -106,7 +108,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
 
   /// Key and value of one head; with the scales of their blocks where they are codes.
   private static func bytesPerPosition(_ precision: CachePrecision) -> Int {
-    dimension * (precision.keyBits + precision.valueBits) / 8 + (precision == .half ? 0 : 4 * blocks)
+    dimension * (precision.keyBits + precision.valueBits) / 8
+      + (precision == .half ? 0 : 4 * blocks)
   }
 
   func run(_ team: ThreadTeam, _ kernels: Kernels) {

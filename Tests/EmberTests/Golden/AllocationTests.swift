@@ -20,6 +20,9 @@ import Testing
         for bits in [16, 8, 4] {
           try expectNoneInDecode(ConvertedModel.bundled(bits: bits))
         }
+        for precision in CachePrecision.allCases {
+          try expectNoneInDecode(ConvertedModel.bundled(bits: 4), cachePrecision: precision)
+        }
         // Outliers have a kernel path of their own.
         try expectNoneInDecode(ConvertedModel.bundled(bits: 4, outliers: .percent(0.5)))
       }
@@ -90,9 +93,12 @@ import Testing
     return least
   }
 
-  private func expectNoneInDecode(_ converted: ConvertedModel) throws {
+  private func expectNoneInDecode(
+    _ converted: ConvertedModel, cachePrecision: CachePrecision = .half
+  ) throws {
     for threads in [1, 2] {
-      let session = try InferenceSession(model: converted.model, threads: threads)
+      let session = try InferenceSession(
+        model: converted.model, threads: threads, cachePrecision: cachePrecision)
       _ = try session.append([1, 2, 3])
       // An array that a caller keeps; the step allocates nothing of its own.
       var token: [Int32] = [5]

@@ -2,7 +2,7 @@ import Ember
 import EmberTestSupport
 import Testing
 
-@Suite("The key/value cache in 16 and in 8 bits", .serialized)
+@Suite("The precisions of the key/value cache", .serialized)
 struct CachePrecisionTests {
   private static func story() throws -> String {
     try String(contentsOfFile: TestData.bundled("models/novel-llama/story.txt"), encoding: .utf8)
@@ -26,25 +26,35 @@ struct CachePrecisionTests {
     }
   }
 
-  @Test("8 bits take about half of the memory")
-  func bytes() throws {
+  @Test(
+    "bytes of a key and a value of 64 dimensions, with a half as scale of 32",
+    arguments: [
+      (CachePrecision.half, 2 * 64, 2 * 64), (.int8, 64 + 4, 64 + 4),
+      (.int8KeysInt4Values, 64 + 4, 32 + 4), (.int4, 32 + 4, 32 + 4),
+    ])
+  func bytes(precision: CachePrecision, key: Int, value: Int) throws {
     let converted = try ConvertedModel.bundled(bits: 4)
-    func session(_ precision: CachePrecision) throws -> InferenceSession {
-      try InferenceSession(
-        model: converted.model, contextLength: 128, threads: 1, cachePrecision: precision)
-    }
-    let (half, int8) = (try session(.half), try session(.int8))
-    #expect(half.cachePrecision == .half && int8.cachePrecision == .int8)
-    // Three layers of two heads of 64 dimensions, keys and values; a scale for 32 codes.
-    #expect(half.cacheCapacityBytes == 3 * 2 * 128 * 2 * 64 * 2)
-    #expect(int8.cacheCapacityBytes == 3 * 2 * 128 * 2 * (64 + 2 * 2))
-    #expect(int8.cacheBytes == 0)
-    _ = try int8.append([1])
+    let session = try InferenceSession(
+      model: converted.model, contextLength: 128, threads: 1, cachePrecision: precision)
+    #expect(session.cachePrecision == precision)
+    // Three layers of two heads.
+    #expect(session.cacheCapacityBytes == 3 * 2 * 128 * (key + value))
+    #expect(session.cacheBytes == 0)
+    _ = try session.append([1])
     // Memory is given in chunks of 64 positions.
-    #expect(int8.cacheBytes == int8.cacheCapacityBytes / 2)
+    #expect(session.cacheBytes == session.cacheCapacityBytes / 2)
   }
 
-  @Test("8 bits change the perplexity by less than 0.1 %")
+  @Test("names say the bits of keys and of values")
+  func names() {
+    for precision in CachePrecision.allCases {
+      let (key, value) = (precision.keyBits, precision.valueBits)
+      #expect(precision.rawValue == (key == value ? "\(key)" : "\(key)/\(value)"))
+      #expect(precision.bits == (key + value) / 2)
+    }
+  }
+
+  @Test("what each precision may cost in perplexity")
   func perplexity() throws {
     let converted = try ConvertedModel.bundled(bits: 16)
     var windows = PerplexityProtocol.papers(context: 512)
@@ -54,8 +64,13 @@ struct CachePrecisionTests {
         model: converted.model, tokenizer: converted.tokenizer, cachePrecision: precision
       ).evaluate(text: try Self.story(), protocol: windows).perplexity
     }
-    let (half, int8) = (try perplexity(.half), try perplexity(.int8))
-    #expect(half != int8)
-    #expect(abs(relative(int8, to: half)) < 1e-3, "\(int8), \(half)")
+    let half = try perplexity(.half)
+    for (precision, bound) in [
+      (CachePrecision.int8, 0.0005), (.int8KeysInt4Values, 0.005), (.int4, 0.015),
+    ] {
+      let coded = try perplexity(precision)
+      #expect(half != coded)
+      #expect(abs(relative(coded, to: half)) < bound, "\(precision): \(coded), \(half)")
+    }
   }
 }
