@@ -55,8 +55,8 @@ public struct Converter: Sendable {
     try options.validate()
     let stored = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
     let source =
-      options.usesBlocks && options.foldsEmergentColumns
-      ? try stored.foldingEmergentColumns() : stored
+      options.foldsEmergentColumns
+      ? try stored.foldingEmergentColumns(onlyValues: !options.usesBlocks) : stored
     try refuseOverwritingInput(source)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)

@@ -63,7 +63,9 @@ import Testing
       let cache = try KeyValueCache(
         architecture: Self.architecture, capacity: Self.capacity, precision: .half)
       // The system's list of mappings: a line with the addresses, then fields, VmFlags the last.
-      let list = try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8)
+      // It has no size, so it is read to its end.
+      let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/proc/self/smaps"))
+      let list = String(decoding: try #require(try file.readToEnd()), as: UTF8.self)
       let address = cache.address
       var flags: Substring?
       var isHere = false

@@ -73,4 +73,24 @@ struct CachePrecisionTests {
       #expect(abs(relative(coded, to: half)) < bound, "\(precision): \(coded), \(half)")
     }
   }
+
+  /// A value channel 64 times its neighbours takes the whole scale of its block.
+  @Test(
+    "value channels of emergent size: conversion levels them, at 16 bits too",
+    .enabled(if: TestData.hasShared, "the twin models are not in the repository"))
+  func emergentValues() throws {
+    var windows = PerplexityProtocol.papers(context: 512)
+    windows.maximumWindows = 4
+    func loss(_ precision: CachePrecision, folding: Bool) throws -> Double {
+      let converted = try ConvertedModel.shared(
+        "novel-llama-features", bits: 16, folding: folding)
+      let comparison = try ModelComparison(
+        models: [converted.model], cachePrecisions: [.half, precision]
+      ).compare(text: try Self.story(), protocol: windows)
+      return relative(comparison.rows[1].perplexity, to: comparison.rows[0].perplexity)
+    }
+    #expect(try loss(.int8KeysInt4Values, folding: false) > 0.05)
+    #expect(abs(try loss(.int8KeysInt4Values, folding: true)) < 0.005)
+    #expect(abs(try loss(.int8, folding: true)) < 0.0005)
+  }
 }
