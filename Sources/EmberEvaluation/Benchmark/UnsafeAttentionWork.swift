@@ -49,7 +49,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
   ) {
     // More than fits in a processor's cache.
     self.init(
-      layers: precision == .half ? 16 : 192 / precision.bits, positions: positions, tokens: 1,
+      layers: precision == .half ? 16 : min(KernelWorks.phases, 192 / precision.bits),
+      positions: positions, tokens: 1,
       precision, memory)
   }
 
