@@ -33,55 +33,35 @@ package enum CacheCodes {
   package static func fourBits(
     _ x: UnsafePointer<Float>, _ count: Int, _ kernels: Kernels, _ store: (Int, UInt8) -> Void
   ) -> UInt16 {
-    var numbers = SIMD32<Float>(repeating: 0)
-    for i in 0..<count { numbers[i] = x[i] }
     let largest = largest(x, count)
-    var codes = SIMD32<Int8>(repeating: 0)
-    var scale: UInt16 = 0
     // Scales are at most largest / 5.
-    if largest / 8 < 65504 {
-      encode(&numbers, &codes, &scale, kernels)
-    } else {
-      scale = Half.bits(largest.isFinite ? .infinity : .nan)
+    guard largest / 8 < 65504 else {
+      for i in 0..<16 { store(i, 0x88) }
+      return Half.bits(largest.isFinite ? .infinity : .nan)
     }
-    for i in 0..<16 {
-      let (low, high) = (UInt8(codes[i] + 8), UInt8(codes[16 + i] + 8))
-      store(i, low | high << 4)
-    }
-    return scale
-  }
-
-  private static func encode(
-    _ numbers: inout SIMD32<Float>, _ codes: inout SIMD32<Int8>, _ scale: inout UInt16,
-    _ kernels: Kernels
-  ) {
-    var error: Float = 0
-    var importance = SIMD32<Float>(repeating: 1)
-    var factors = scaleFactors
-    withUnsafeBytes(of: &factors) { factors in
-      withUnsafeBytes(of: &numbers) { numbers in
-        withUnsafeBytes(of: &importance) { importance in
-          withUnsafeMutableBytes(of: &codes) { codes in
-            guard let numbers = numbers.baseAddress, let importance = importance.baseAddress,
-              let codes = codes.baseAddress, let factors = factors.baseAddress
-            else { return }
-            var grid = ember_grid(
-              lowest: -8, highest: 7, factors: factors.assumingMemoryBound(to: Float.self),
-              factor_count: factorCount, both_signs: 1)
-            kernels.table.encode(
-              numbers.assumingMemoryBound(to: Float.self),
-              importance.assumingMemoryBound(to: Float.self), 1, &grid,
-              codes.assumingMemoryBound(to: Int8.self), &scale, &error)
-          }
-        }
-      }
+    return withUnsafeTemporaryAllocation(byteCount: 72 * 4 + 32, alignment: 64) { memory in
+      guard let start = memory.baseAddress else { return 0 }
+      // 32 numbers, their importance, eight factors; then 32 codes.
+      let floats = start.assumingMemoryBound(to: Float.self)
+      let codes = (start + 72 * 4).assumingMemoryBound(to: Int8.self)
+      start.storeBytes(of: SIMD32<Float>(repeating: 0), as: SIMD32<Float>.self)
+      floats.update(from: x, count: count)
+      (start + 32 * 4).storeBytes(of: SIMD32<Float>(repeating: 1), as: SIMD32<Float>.self)
+      (start + 64 * 4).storeBytes(of: scaleFactors, as: SIMD8<Float>.self)
+      var grid = ember_grid(
+        lowest: -8, highest: 7, factors: floats + 64, factor_count: 8, both_signs: 1)
+      var scale: UInt16 = 0
+      var error: Float = 0
+      kernels.table.encode(floats, floats + 32, 1, &grid, codes, &scale, &error)
+      for i in 0..<16 { store(i, UInt8(codes[i] + 8) | UInt8(codes[16 + i] + 8) << 4) }
+      return scale
     }
   }
 
   /// Multiples of the inverse scale that takes the extreme to −8.
-  private static let scaleFactors =
-    SIMD8<Float>(1, 0.9375, 0.875, 1.0625, 1.125, 1.1875, 1.25, 1.3125)
-  private static let factorCount = 8
+  private static var scaleFactors: SIMD8<Float> {
+    SIMD8(1, 0.9375, 0.875, 1.0625, 1.125, 1.1875, 1.25, 1.3125)
+  }
 
   /// Of the sizes; NaN where any is not a number.
   @inline(__always)
