@@ -1,5 +1,5 @@
-// Attention over a key/value cache in half precision (bits = 16) or int8 codes (bits = 8), included
-// by kernels_common.h.
+// Attention over a key/value cache in half precision (16 bits) or as codes of 8 or 4 bits, keys and
+// values apart, included by kernels_common.h.
 //
 // Up to four queries go through a chunk of positions together: what is loaded and converted once is
 // multiplied with all of them. Keys lie so that sixteen positions are a vector, values so that
@@ -52,27 +52,32 @@ INLINE void score_half(const ember_attention *a, size_t first, int count, size_t
   }
 }
 
-INLINE void score_q8(const ember_attention *a, size_t first, int count, size_t start,
-                     float (*scores)[CHUNK]) {
+INLINE void score_codes(const ember_attention *a, size_t first, int count, size_t start,
+                        float (*scores)[CHUNK], int bits) {
+  const int32_t zero = bits == 8 ? Q8_ZERO : Q4_ZERO;
   const size_t blocks = (a->dimension + 31) / 32;
   size_t at[SHARING];
   for (int q = 0; q < count; q++) {
     size_t i = first + q;
     at[q] = i / a->heads * a->query_blocks + i % a->heads * blocks;
   }
-  const uint8_t *keys = (const uint8_t *)a->keys + start * blocks * 32;
+  const size_t block_bytes = 64 * bits;
+  const uint8_t *keys = (const uint8_t *)a->keys + start / 16 * blocks * block_bytes;
   const uint16_t *scales = a->key_scales + start * blocks;
   for (int g = 0; g < CHUNK_VECTORS; g++) {
     v16f sum[SHARING];
     for (int q = 0; q < count; q++) sum[q] = 0;
-    for (size_t b = 0; b < blocks; b++, keys += 512, scales += 16) {
+    for (size_t b = 0; b < blocks; b++, keys += block_bytes, scales += 16) {
       const int8_t *codes[SHARING];
       v16i dot[SHARING];
       for (int q = 0; q < count; q++) codes[q] = a->query_codes + 32 * (at[q] + b);
-      dot_q8_queries(keys, codes, count, dot);
+      if (bits == 8)
+        dot_q8_queries(keys, codes, count, dot);
+      else
+        dot_q4_queries(keys, codes, count, dot);
       v16f scale = load16_half(scales);
       for (int q = 0; q < count; q++) {
-        v16i product = dot[q] - (v16i)(Q8_ZERO * a->query_sums[at[q] + b]);
+        v16i product = dot[q] - (v16i)(zero * a->query_sums[at[q] + b]);
         sum[q] = fma16(to_float(product), scale * (v16f)a->query_scales[at[q] + b], sum[q]);
       }
     }
@@ -126,13 +131,25 @@ INLINE void weigh(int count, float (*scores)[CHUNK], const size_t *n, float *con
   }
 }
 
-INLINE v16f load_values(const ember_attention *a, size_t at, int bits) {
-  return bits == 16 ? load16_half((const uint16_t *)a->values + at)
-                    : codes_as_float((const int8_t *)a->values + at);
+// Bytes of the values of a position.
+INLINE size_t value_stride(const ember_attention *a, int bits) {
+  return bits == 4 ? (a->dimension + 31) / 32 * 16 : a->padded_dimension * (size_t)(bits / 8);
 }
 
-INLINE void prefetch_values(const ember_attention *a, size_t at, int bits) {
-  __builtin_prefetch((const uint8_t *)a->values + at * (bits / 8), 0, 2);
+// The bytes with dimension d of a position. Dimensions 16 apart share a byte of 4 bits.
+INLINE const uint8_t *values_at(const ember_attention *a, size_t position, size_t d, int bits) {
+  size_t within = bits == 4 ? d / 32 * 16 : d * (size_t)(bits / 8);
+  return (const uint8_t *)a->values + position * value_stride(a, bits) + within;
+}
+
+// Sixteen dimensions from d on, where `p` is the place of d.
+INLINE v16f load_values(const uint8_t *p, size_t d, int bits) {
+  if (bits == 16) return load16_half((const uint16_t *)p);
+  if (bits == 8) return codes_as_float((const int8_t *)p);
+  v16b pairs;
+  memcpy(&pairs, p, 16);
+  v16b codes = d % 32 == 0 ? pairs & 15 : pairs >> 4;
+  return __builtin_convertvector((v16c)codes - (int8_t)Q4_ZERO, v16f);
 }
 
 // state = state · kept + Σ weight · value in 16 · vectors dimensions from d on. Each query sees at
@@ -140,14 +157,17 @@ INLINE void prefetch_values(const ember_attention *a, size_t at, int bits) {
 INLINE void add_values(const ember_attention *a, int count, int vectors, size_t start, size_t d,
                        float (*weights)[CHUNK], const size_t *n, const float *kept,
                        float *const *state, int bits) {
-  const size_t padded = a->padded_dimension, at = start * padded + d;
+  const size_t stride = value_stride(a, bits);
+  const uint8_t *at[CHUNK_VECTORS];
   v16f sum[SHARING][CHUNK_VECTORS];
+  for (int v = 0; v < vectors; v++) at[v] = values_at(a, start, d + 16 * v, bits);
   for (int q = 0; q < count; q++)
     for (int v = 0; v < vectors; v++) sum[q][v] = load16(state[q] + d + 16 * v) * (v16f)kept[q];
   for (size_t j = 0; j < n[0]; j++) {
     v16f value[CHUNK_VECTORS];
-    for (int v = 0; v < vectors; v++) value[v] = load_values(a, at + j * padded + 16 * v, bits);
-    if (count > 1) prefetch_values(a, at + (j + CHUNK) * padded, bits);
+    for (int v = 0; v < vectors; v++)
+      value[v] = load_values(at[v] + j * stride, d + 16 * v, bits);
+    if (count > 1) __builtin_prefetch(at[0] + (j + CHUNK) * stride, 0, 2);
     for (int q = 0; q < count; q++) {
       v16f x = weights[q][j];
       for (int v = 0; v < vectors; v++) sum[q][v] = fma16(value[v], x, sum[q][v]);
@@ -156,7 +176,7 @@ INLINE void add_values(const ember_attention *a, int count, int vectors, size_t 
   for (int q = 0; q < count; q++)
     for (int v = 0; v < vectors; v++) {
       for (size_t j = n[0]; j < n[q]; j++)
-        sum[q][v] = fma16(load_values(a, at + j * padded + 16 * v, bits), (v16f)weights[q][j],
+        sum[q][v] = fma16(load_values(at[v] + j * stride, d + 16 * v, bits), (v16f)weights[q][j],
                           sum[q][v]);
       store16(state[q] + d + 16 * v, sum[q][v]);
     }
@@ -174,9 +194,8 @@ INLINE void add_half_values(const ember_attention *a, int count, size_t start,
 }
 
 // The scales of a block's 32 dimensions are taken into the weights.
-INLINE void add_q8_values(const ember_attention *a, int count, size_t start,
-                          float (*weights)[CHUNK], const size_t *n, const float *kept,
-                          float *const *state) {
+INLINE void add_codes(const ember_attention *a, int count, size_t start, float (*weights)[CHUNK],
+                      const size_t *n, const float *kept, float *const *state, int bits) {
   const size_t blocks = (a->dimension + 31) / 32;
   const int vectors = vectors_for(count, 2);
   for (size_t b = 0; b < blocks; b++) {
@@ -188,37 +207,37 @@ INLINE void add_q8_values(const ember_attention *a, int count, size_t start,
     }
     size_t d = 32 * b, end = d + 32 < a->padded_dimension ? d + 32 : a->padded_dimension;
     for (; d + 16 * vectors <= end; d += 16 * vectors)
-      add_values(a, count, vectors, start, d, scaled, n, kept, state, 8);
-    for (; d < end; d += 16) add_values(a, count, 1, start, d, scaled, n, kept, state, 8);
+      add_values(a, count, vectors, start, d, scaled, n, kept, state, bits);
+    for (; d < end; d += 16) add_values(a, count, 1, start, d, scaled, n, kept, state, bits);
   }
 }
 
 // One chunk of `count` neighbouring queries.
 INLINE void attend_chunk(const ember_attention *a, size_t first, int count, size_t start,
-                         float *states, int bits) {
+                         float *states, int key_bits, int value_bits) {
   const size_t padded = a->padded_dimension, stride = padded + 16;
   float weights[SHARING][CHUNK], kept[SHARING], *state[SHARING], *maximum[SHARING];
   size_t n[SHARING];
   for (int q = 0; q < count; q++) n[q] = visible_in_chunk(a, first + q, start);
   if (n[count - 1] == 0) return;
-  if (bits == 16)
+  if (key_bits == 16)
     score_half(a, first, count, start, weights);
   else
-    score_q8(a, first, count, start, weights);
+    score_codes(a, first, count, start, weights, key_bits);
   for (int q = 0; q < count; q++) {
     state[q] = states + (first + q) * stride;
     maximum[q] = state[q] + padded;
   }
   weigh(count, weights, n, maximum, kept);
-  if (bits == 16)
+  if (value_bits == 16)
     add_half_values(a, count, start, weights, n, kept, state);
   else
-    add_q8_values(a, count, start, weights, n, kept, state);
+    add_codes(a, count, start, weights, n, kept, state, value_bits);
 }
 
 // The states of all queries after the positions from `start` to before `end`.
 INLINE void attend_piece(const ember_attention *a, size_t start, size_t end, float *states,
-                         int bits) {
+                         int key_bits, int value_bits) {
   const size_t padded = a->padded_dimension, queries = a->tokens * a->heads;
   for (size_t i = 0; i < queries; i++) {
     float *state = states + i * (padded + 16);
@@ -228,10 +247,10 @@ INLINE void attend_piece(const ember_attention *a, size_t start, size_t end, flo
   }
   for (; start < end; start += CHUNK) {
     size_t i = 0;
-    for (; i + 4 <= queries; i += 4) attend_chunk(a, i, 4, start, states, bits);
-    if (queries - i == 3) attend_chunk(a, i, 3, start, states, bits);
-    if (queries - i == 2) attend_chunk(a, i, 2, start, states, bits);
-    if (queries - i == 1) attend_chunk(a, i, 1, start, states, bits);
+    for (; i + 4 <= queries; i += 4) attend_chunk(a, i, 4, start, states, key_bits, value_bits);
+    if (queries - i == 3) attend_chunk(a, i, 3, start, states, key_bits, value_bits);
+    if (queries - i == 2) attend_chunk(a, i, 2, start, states, key_bits, value_bits);
+    if (queries - i == 1) attend_chunk(a, i, 1, start, states, key_bits, value_bits);
   }
 }
 
@@ -247,13 +266,14 @@ INLINE void join_states(float *state, const float *later, size_t padded) {
   state[padded + 1] = __builtin_fmaf(later[padded + 1], added[0], state[padded + 1] * kept[0]);
 }
 
-INLINE void attend_pieces(const ember_attention *a, size_t first, size_t count, int bits) {
+INLINE void attend_pieces(const ember_attention *a, size_t first, size_t count, int key_bits,
+                          int value_bits) {
   const size_t padded = a->padded_dimension, queries = a->tokens * a->heads;
   const size_t positions = a->first_visible + a->tokens - 1;
   for (size_t piece = first; piece < first + count; piece++) {
     size_t start = piece * EMBER_ATTENTION_PIECE, end = start + EMBER_ATTENTION_PIECE;
     float *states = piece == first ? a->states : a->scratch;
-    attend_piece(a, start, positions < end ? positions : end, states, bits);
+    attend_piece(a, start, positions < end ? positions : end, states, key_bits, value_bits);
     if (piece == first) continue;
     for (size_t i = 0; i < queries; i++)
       // A query that sees nothing of a piece has nothing to join.
@@ -263,11 +283,19 @@ INLINE void attend_pieces(const ember_attention *a, size_t first, size_t count, 
 }
 
 static void attend(const ember_attention *a, size_t first, size_t count) {
-  attend_pieces(a, first, count, 16);
+  attend_pieces(a, first, count, 16, 16);
 }
 
 static void attend_q8(const ember_attention *a, size_t first, size_t count) {
-  attend_pieces(a, first, count, 8);
+  attend_pieces(a, first, count, 8, 8);
+}
+
+static void attend_q8q4(const ember_attention *a, size_t first, size_t count) {
+  attend_pieces(a, first, count, 8, 4);
+}
+
+static void attend_q4(const ember_attention *a, size_t first, size_t count) {
+  attend_pieces(a, first, count, 4, 4);
 }
 
 static void join_attention(float *states, size_t count, size_t stride, size_t dimension,

@@ -171,5 +171,27 @@ INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, 
   }
 }
 
+// dot_q4 of several x.
+INLINE void dot_q4_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {
+  __m256i acc[4][2];
+  for (int t = 0; t < count; t++) acc[t][0] = acc[t][1] = begin_q4(0);
+  for (int j = 0; j < 4; j++) {
+    __m256i v0 = load32(w + 64 * j), v1 = load32(w + 64 * j + 32);
+    __m256i low0 = low_codes(v0), low1 = low_codes(v1);
+    __m256i high0 = high_codes(v0), high1 = high_codes(v1);
+    for (int t = 0; t < count; t++) {
+      __m256i low = broadcast4(x[t] + 4 * j), high = broadcast4(x[t] + 16 + 4 * j);
+      acc[t][0] = add_q4(acc[t][0], low0, low);
+      acc[t][1] = add_q4(acc[t][1], low1, low);
+      acc[t][0] = add_q4(acc[t][0], high0, high);
+      acc[t][1] = add_q4(acc[t][1], high1, high);
+    }
+  }
+  for (int t = 0; t < count; t++) {
+    dot[t].lo = (v8i)end_q4(acc[t][0], 0);
+    dot[t].hi = (v8i)end_q4(acc[t][1], 0);
+  }
+}
+
 // Sums of sixteen lanes that attention keeps in half of the registers.
 enum { ATTENTION_SUMS = 4 };

@@ -128,6 +128,20 @@ INLINE void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, 
   for (int t = 0; t < count; t++) dot[t] = (v16i)_mm512_add_epi32(sum[t][0], sum[t][1]);
 }
 
+// dot_q4 of several x.
+INLINE void dot_q4_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot) {
+  __m512i sum[4][2];
+  for (int t = 0; t < count; t++) sum[t][0] = sum[t][1] = _mm512_setzero_si512();
+  for (int j = 0; j < 4; j++) {
+    __m512i v = load64(w + 64 * j), low = low_codes(v), high = high_codes(v);
+    for (int t = 0; t < count; t++) {
+      sum[t][0] = _mm512_dpbusd_epi32(sum[t][0], low, broadcast4(x[t] + 4 * j));
+      sum[t][1] = _mm512_dpbusd_epi32(sum[t][1], high, broadcast4(x[t] + 16 + 4 * j));
+    }
+  }
+  for (int t = 0; t < count; t++) dot[t] = (v16i)_mm512_add_epi32(sum[t][0], sum[t][1]);
+}
+
 #include "wide_two_level.h"
 
 typedef uint16_t v32s __attribute__((ext_vector_type(32)));

@@ -5,8 +5,8 @@
 //                                    one token's block of 16 rows × 32 columns, weights code
 //                                    0 ... 15, for row groups `stride` bytes apart
 //   void dots_q8(...)                likewise, code − 128 + Q8_ZERO
-//   void dot_q8_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot)
-//                                    one group's q8 block for 1 ... 4 x
+//   void dot_q4_queries(const uint8_t *w, const int8_t *const *x, int count, v16i *dot)
+//   void dot_q8_queries(...)         one group's q4 or q8 block for 1 ... 4 x, weights as above
 //   void add_two_level_block(two_level type, const uint8_t *tile, size_t stride, int streams,
 //                            int b, const int8_t *x, const int16_t *x_sums, float x_scale,
 //                            v16f *acc)
@@ -229,6 +229,7 @@ static float maximum(const float *x, size_t n) {
 
 #define EMBER_KERNEL_TABLE                                                                       \
   {quantize, encode, search_groups, round_groups, multiply_q4, multiply_q8, multiply_q4n,        \
-   multiply_q5, multiply_q6, multiply_f16, quantize_query, attend, attend_q8, join_attention,    \
-   rms_norm, layer_norm, silu, gelu_tanh, multiply_elements, add_elements, rotate, exponentials, \
-   maximum, extremes, select_keys, drop_below, sum_units, count_keys}
+   multiply_q5, multiply_q6, multiply_f16, quantize_query, attend, attend_q8, attend_q8q4,       \
+   attend_q4, join_attention, rms_norm, layer_norm, silu, gelu_tanh, multiply_elements,          \
+   add_elements, rotate, exponentials, maximum, extremes, select_keys, drop_below, sum_units,    \
+   count_keys}

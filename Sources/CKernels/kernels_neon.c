@@ -53,6 +53,7 @@ INLINE int32x4_t dot4_q8(const uint8x16_t *weights, const int8_t *codes, int32x4
 
 DOTS(dots_q4, unpack_q4, dot4_q4, Q4_TILE, 256)
 DOTS(dots_q8, unpack_q8, dot4_q8, Q8_TILE, 512)
+DOT_QUERIES(dot_q4_queries, unpack_q4, dot4_q4)
 DOT_QUERIES(dot_q8_queries, unpack_q8, dot4_q8)
 DENSE_PART(dense_q4_part, Q4_TILE, 256, unpack_q4, dot4_q4, 8)
 DENSE_PART(dense_q8_part, Q8_TILE, 512, unpack_q8, dot4_q8, Q8_ZERO)

@@ -28,6 +28,7 @@ INLINE int32x4_t dot4(const uint8x16_t *weights, const int8_t *codes, int32x4_t 
 
 DOTS(dots_q4, unpack_q4, dot4, Q4_TILE, 256)
 DOTS(dots_q8, unpack_q8, dot4, Q8_TILE, 512)
+DOT_QUERIES(dot_q4_queries, unpack_q4, dot4)
 DOT_QUERIES(dot_q8_queries, unpack_q8, dot4)
 
 // Columns 8k ... 8k + 7 of rows 0 and 1 in upper[k], of rows 2 and 3 in lower[k].

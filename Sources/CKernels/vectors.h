@@ -17,6 +17,7 @@ typedef float v16f __attribute__((ext_vector_type(16)));
 typedef float v8f __attribute__((ext_vector_type(8)));
 typedef int32_t v16i __attribute__((ext_vector_type(16)));
 typedef int8_t v16c __attribute__((ext_vector_type(16)));
+typedef uint8_t v16b __attribute__((ext_vector_type(16)));
 
 INLINE v16f load16(const float *p) {
   v16f v;
@@ -106,8 +107,9 @@ INLINE v16f exp16_of_negative(v16f x) {
   return (v16f)((v16i)(p * power) & ~tiny);
 }
 
-// Bytes of a weight matrix's tiles, 16 rows × 64 columns (formats/model-file.md).
-enum { Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
+// What the codes of q4 take for 0, and bytes of a weight matrix's tiles, 16 rows × 64 columns
+// (formats/model-file.md).
+enum { Q4_ZERO = 8, Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };
 
 // The block types with two levels of scales: a signed byte per row and 16 columns, a float per row.
 // Their codes become unsigned bytes of 0 ... 64, value + zero point: q4n's by a table, those of q5

@@ -35,8 +35,8 @@ extension Comparison: Encodable {
     try container.encode(textSHA256, forKey: .textSHA256)
     try container.encode(textBytes, forKey: .textBytes)
     try container.encode(textTokens, forKey: .textTokens)
-    try container.encode(cachePrecision.rawValue, forKey: .cacheBits)
-    let models = zip(rows, points.onParetoFront).map { RowOnFront(row: $0, isOnFront: $1) }
+    try container.encode(commonCachePrecision?.bits, forKey: .cacheBits)
+    let models = zip(rows, onParetoFront).map { RowOnFront(row: $0, isOnFront: $1) }
     try container.encode(models, forKey: .models)
     let recommendation = self.recommendation
     var nested = container.nestedContainer(
@@ -49,6 +49,8 @@ extension Comparison: Encodable {
 extension Comparison.Row: Encodable {
   enum CodingKeys: String, CodingKey {
     case file
+    case cacheKeyBits = "cache_key_bits"
+    case cacheValueBits = "cache_value_bits"
     case fileBytes = "file_bytes"
     case bitsPerWeight = "bits_per_weight"
     case fileBitsPerWeight = "file_bits_per_weight"
@@ -71,6 +73,8 @@ extension Comparison.Row: Encodable {
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(file, forKey: .file)
+    try container.encode(cachePrecision.keyBits, forKey: .cacheKeyBits)
+    try container.encode(cachePrecision.valueBits, forKey: .cacheValueBits)
     try container.encode(fileBytes, forKey: .fileBytes)
     try container.encode(bitsPerWeight, forKey: .bitsPerWeight)
     try container.encode(fileBitsPerWeight, forKey: .fileBitsPerWeight)

@@ -1,7 +1,8 @@
 import Foundation
 
 extension Comparison {
-  /// The comparison as a table. Speed and memory appear where any row has them.
+  /// The comparison as a table. Speed and memory appear where any row has them, the bits of the
+  /// key/value cache where they differ.
   public func rendered(as style: TextTable.Style) -> String {
     table.rendered(as: style)
   }
@@ -10,8 +11,11 @@ extension Comparison {
   public var table: TextTable {
     let hasSpeed = rows.contains { $0.tokensPerSecond != nil }
     let hasMemory = rows.contains { $0.peakMemoryBytes != nil }
-    var header = [
-      "model", "MB", "bits/weight", "file", "perplexity", "change", "KL mean", "KL median",
+    let hasCaches = commonCachePrecision == nil
+    var header = ["model"]
+    if hasCaches { header.append("cache") }
+    header += [
+      "MB", "bits/weight", "file", "perplexity", "change", "KL mean", "KL median",
       "KL 99 %", "KL max", "same top",
     ]
     if hasSpeed { header.append("tokens/s") }
@@ -19,7 +23,9 @@ extension Comparison {
     return TextTable(
       header: header,
       rows: zip(rows, names).map { row, name in
-        var cells = [name] + row.cells
+        var cells = [name]
+        if hasCaches { cells.append(row.cachePrecision.rawValue) }
+        cells += row.cells
         if hasSpeed { cells.append(row.tokensPerSecond.map { Self.fixed($0, 1) } ?? "–") }
         if hasMemory { cells.append(row.peakMemoryBytes.map(Self.megabytes) ?? "–") }
         return cells

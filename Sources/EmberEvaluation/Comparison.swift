@@ -12,8 +12,6 @@ public struct Comparison: Sendable {
   public let textBytes: Int?
   /// Of the text's UTF-8, in hexadecimal.
   public let textSHA256: String?
-  /// How all models stored keys and values.
-  public let cachePrecision: CachePrecision
   /// In the order given; the first is the baseline.
   public var rows: [Row]
 
@@ -21,6 +19,8 @@ public struct Comparison: Sendable {
   public struct Row: Sendable {
     /// The model file's path.
     public let file: String
+    /// How the model stored keys and values.
+    public let cachePrecision: CachePrecision
     public let fileBytes: Int
     /// Of the tensors in blocks, scales and outliers included.
     public let bitsPerWeight: Double
@@ -55,19 +55,18 @@ public struct Comparison: Sendable {
 
   /// - Throws: `EvaluationError.perplexityOverflow`
   init(
-    _ text: EvaluationText, models: [Model], _ scores: [WindowScore],
-    _ divergences: [DivergenceScore], cachePrecision: CachePrecision
+    _ text: EvaluationText, _ entries: [(model: Model, cachePrecision: CachePrecision)],
+    _ scores: [WindowScore], _ divergences: [DivergenceScore]
   ) throws(EvaluationError) {
     self.protocol = scores[0].protocol
     windows = scores[0].windows
-    self.cachePrecision = cachePrecision
     tokensScored = scores[0].negativeLogLikelihoods.count
     textName = text.name
     textTokens = text.ids.count
     textBytes = text.byteCount
     textSHA256 = text.sha256
     rows = []
-    for (index, model) in models.enumerated() {
+    for (index, (model, cachePrecision)) in entries.enumerated() {
       let losses = scores[index].negativeLogLikelihoods
       let statistics = SampleStatistics(losses)
       let perplexity = exp(statistics.mean)
@@ -84,7 +83,8 @@ public struct Comparison: Sendable {
       }
       rows.append(
         Row(
-          file: model.file.path.string, fileBytes: model.file.fileBytes,
+          file: model.file.path.string, cachePrecision: cachePrecision,
+          fileBytes: model.file.fileBytes,
           bitsPerWeight: model.bitsPerWeight, fileBitsPerWeight: model.fileBitsPerWeight,
           perplexity: perplexity, perplexityStandardError: perplexity * statistics.standardError,
           divergence: divergence))

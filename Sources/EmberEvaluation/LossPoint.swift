@@ -1,4 +1,5 @@
 import EmberFormat
+import EmberModel
 
 /// One file of a comparison, as a picture or a recommendation sees it: a size and a loss.
 package struct LossPoint: Sendable, Equatable {
@@ -42,14 +43,35 @@ extension [LossPoint] {
 }
 
 extension Comparison {
-  /// The models in the order of the rows.
+  /// The rows whose cache is stored as the first one's, in their order: one per file.
   package var points: [LossPoint] {
-    zip(rows, names).map { row, name in
-      LossPoint(
-        name: name, bytes: row.fileBytes,
-        changePercent: row.divergence?.perplexityChangePercent ?? 0,
-        errorPercent: row.divergence?.perplexityChangeErrorPercent ?? 0)
+    pointRows.map { point(rows[$0], name: names[$0]) }
+  }
+
+  /// Which rows `points` are of.
+  var pointRows: [Int] { rows.indices.filter { rows[$0].cachePrecision == rows[0].cachePrecision } }
+
+  /// For each row whether it is on the Pareto front of those with the same cache precision.
+  var onParetoFront: [Bool] {
+    var result = [Bool](repeating: false, count: rows.count)
+    for precision in Set(rows.map(\.cachePrecision)) {
+      let indices = rows.indices.filter { rows[$0].cachePrecision == precision }
+      let front = indices.map { point(rows[$0], name: "") }.onParetoFront
+      for (index, isOnFront) in zip(indices, front) { result[index] = isOnFront }
     }
+    return result
+  }
+
+  /// nil where the rows differ.
+  var commonCachePrecision: CachePrecision? {
+    pointRows.count == rows.count ? rows.first?.cachePrecision : nil
+  }
+
+  private func point(_ row: Row, name: String) -> LossPoint {
+    LossPoint(
+      name: name, bytes: row.fileBytes,
+      changePercent: row.divergence?.perplexityChangePercent ?? 0,
+      errorPercent: row.divergence?.perplexityChangeErrorPercent ?? 0)
   }
 
   /// What the files are called: their last path components, or whole paths where files from

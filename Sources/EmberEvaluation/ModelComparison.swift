@@ -15,7 +15,8 @@ import EmberTokenizer
 /// forgotten. So one pass suffices, no logits are written to disk, and memory does not depend on the
 /// text but for three numbers per scored token and model.
 public struct ModelComparison: Sendable {
-  private let models: [Model]
+  /// Each model once per precision of the cache.
+  private let entries: [(model: Model, cachePrecision: CachePrecision)]
   private let threads: Int?
   private let memory: MemoryRequest
 
@@ -23,14 +24,17 @@ public struct ModelComparison: Sendable {
   private static let keptBytes = 64 << 20
   private static let keptRows = 64
 
-  /// - Parameter models: all with the vocabulary and the tokenizer of the first.
+  /// - Parameters:
+  ///   - models: all with the vocabulary and the tokenizer of the first.
+  ///   - cachePrecisions: how keys and values are stored; each model is run once for every one. The
+  ///     baseline is the first model with the first of them.
   /// - Throws: `EvaluationError.noModels`, `.vocabulariesDiffer`, `.tokenizersDiffer`
   public init(
     models: [Model], threads: Int? = nil, chunkLength: Int = 128,
-    cachePrecision: CachePrecision = .half, budget: MemoryBudget = .unlimited,
+    cachePrecisions: [CachePrecision] = [.half], budget: MemoryBudget = .unlimited,
     isForced: Bool = false
   ) throws(EvaluationError) {
-    guard let baseline = models.first else { throw .noModels }
+    guard let baseline = models.first, !cachePrecisions.isEmpty else { throw .noModels }
     let size = baseline.architecture.vocabularySize
     for model in models.dropFirst() {
       let (first, path) = (baseline.file.path.string, model.file.path.string)
@@ -43,11 +47,9 @@ public struct ModelComparison: Sendable {
         throw .tokenizersDiffer(baseline: first, path: path)
       }
     }
-    self.models = models
+    entries = models.flatMap { model in cachePrecisions.map { (model, $0) } }
     self.threads = threads
-    memory = MemoryRequest(
-      budget: budget, cachePrecision: cachePrecision, chunkLength: chunkLength,
-      isForced: isForced)
+    memory = MemoryRequest(budget: budget, chunkLength: chunkLength, isForced: isForced)
   }
 
   /// Compares on a text, encoded without a beginning-of-sequence token of its own.
@@ -61,7 +63,7 @@ public struct ModelComparison: Sendable {
     text: String, named name: String? = nil, protocol windows: PerplexityProtocol,
     progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
   ) throws -> Comparison {
-    let tokenizer = try Tokenizer(serialized: models[0].file.tokenizer)
+    let tokenizer = try Tokenizer(serialized: entries[0].model.file.tokenizer)
     let text = EvaluationText(text, name: name, tokenizer: tokenizer)
     return try compare(text, windows, beginOfSequence: tokenizer.beginOfSequence, progress)
   }
@@ -81,7 +83,7 @@ public struct ModelComparison: Sendable {
     _ text: EvaluationText, _ windows: PerplexityProtocol, beginOfSequence: Int32?,
     _ progress: (_ done: Int, _ total: Int) throws -> Void
   ) throws -> Comparison {
-    let size = models[0].architecture.vocabularySize
+    let size = entries[0].model.architecture.vocabularySize
     let prepared = try PreparedText(
       text, windows, beginOfSequence: beginOfSequence, vocabularySize: size)
     var kept = KeptLogits(
@@ -90,15 +92,15 @@ public struct ModelComparison: Sendable {
     request.context = .positions(windows.context)
     // The kept logits are written later.
     request.promisedBytes = kept.byteCount
-    let plans = try MemoryPlan.sideBySide(models, request)
+    let plans = try MemoryPlan.sideBySide(entries, request)
     var runners: [WindowRunner] = []
-    for (model, plan) in zip(models, plans) {
+    for (entry, plan) in zip(entries, plans) {
       runners.append(
         try WindowRunner(
-          model: model, memory: plan, windows: windows, stride: prepared.plan.stride,
+          model: entry.model, memory: plan, windows: windows, stride: prepared.plan.stride,
           threads: threads))
     }
-    var divergences = [DivergenceScore](repeating: DivergenceScore(), count: models.count)
+    var divergences = [DivergenceScore](repeating: DivergenceScore(), count: entries.count)
     var softmax = LogSoftmax()
     for index in 0..<prepared.plan.count {
       let input = prepared.window(index)
@@ -121,9 +123,7 @@ public struct ModelComparison: Sendable {
       }
       try progress(index + 1, prepared.plan.count)
     }
-    return try Comparison(
-      text, models: models, runners.map(\.score), divergences,
-      cachePrecision: memory.cachePrecision)
+    return try Comparison(text, entries, runners.map(\.score), divergences)
   }
 }
 

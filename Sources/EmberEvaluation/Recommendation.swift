@@ -15,7 +15,7 @@ import Foundation
 /// What it is not: it knows neither memory nor speed of the machine, and no text but this one.
 public struct Recommendation: Sendable, Equatable {
   /// Of the file, in the order of the comparison.
-  public let index: Int
+  public internal(set) var index: Int
   /// One sentence with its full stop.
   public let sentence: String
 
@@ -108,6 +108,11 @@ public struct Recommendation: Sendable, Equatable {
 }
 
 extension Comparison {
-  /// Which of the files to take. Only sizes and perplexities decide.
-  public var recommendation: Recommendation { Recommendation(points) }
+  /// Which of the files to take. Only sizes and perplexities decide, of the rows whose cache is
+  /// stored as the first one's.
+  public var recommendation: Recommendation {
+    var recommendation = Recommendation(points)
+    recommendation.index = pointRows[recommendation.index]
+    return recommendation
+  }
 }

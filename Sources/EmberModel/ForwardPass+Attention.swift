@@ -22,7 +22,7 @@ extension ForwardPass {
     for i in 0..<shared * a.headDimension { queries[i] *= scale }
     let segment = scratch.segments.segment(ofToken: t)
     let cache = segment.cache
-    if cache.precision == .int8 {
+    if cache.precision.hasCodes {
       for q in 0..<shared {
         let block = queryBlock(t, head: head * shared + q, cache)
         kernels.table.quantize_query(
@@ -31,7 +31,7 @@ extension ForwardPass {
       }
     }
     cache.store(
-      layer: layer, head: head, position: segment.position(ofToken: t), key: key, value: value)
+      layer: layer, head: head, position: segment.position(ofToken: t), key: key, value: value, kernels: kernels)
   }
 
   /// attended[t] = softmax(query · keys) · values, for all heads.
@@ -115,6 +115,8 @@ extension ForwardPass {
     switch cache.precision {
     case .half: kernels.table.attend(&work, pieces.lowerBound, pieces.count)
     case .int8: kernels.table.attend_q8(&work, pieces.lowerBound, pieces.count)
+    case .int8KeysInt4Values: kernels.table.attend_q8q4(&work, pieces.lowerBound, pieces.count)
+    case .int4: kernels.table.attend_q4(&work, pieces.lowerBound, pieces.count)
     }
   }
 

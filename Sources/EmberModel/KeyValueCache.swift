@@ -1,14 +1,13 @@
 import CKernels
 import EmberKernels
-import Foundation
 
-/// Keys and values of all positions so far, in half precision or as int8 codes.
+/// Keys and values of all positions so far, in half precision or as codes of 8 or 4 bits.
 ///
 /// Keys of a head lie as a weight matrix whose rows are positions: sixteen positions interleaved;
-/// values position by position. `ember_attention` says how exactly. The whole context is reserved
-/// at once, but the system gives memory only to the pages that are written, so the cache grows as
-/// it fills.
-final class KeyValueCache: @unchecked Sendable {
+/// values position by position. `ember_attention` says how exactly. Addresses for the whole context
+/// are reserved at once, but the system gives memory only to the pages that are written: the cache
+/// grows as it fills, and nothing is ever copied.
+package final class KeyValueCache: @unchecked Sendable {
   // Sendable because workers write only the positions and heads that they have claimed.
 
   let precision: CachePrecision
@@ -18,9 +17,7 @@ final class KeyValueCache: @unchecked Sendable {
   private let headCount: Int
   private let positions: Int
   private let layout: Layout
-  private let memory: UnsafeMutableRawPointer
-  /// The first cache line of `memory`.
-  private let start: UnsafeMutableRawPointer
+  private let memory: ReservedMemory
 
   /// Bytes that one position of one head takes.
   private struct Layout {
@@ -32,20 +29,17 @@ final class KeyValueCache: @unchecked Sendable {
     init(_ architecture: Architecture, _ precision: CachePrecision) {
       let dimension = architecture.attention.headDimension
       let padded = KeyValueCache.paddedDimension(architecture)
-      switch precision {
-      case .half:
-        (keys, values, scales) = (dimension * 2, padded * 2, 0)
-      case .int8:
-        let blocks = KeyValueCache.blocks(dimension)
-        (keys, values, scales) = (blocks * 32, padded, blocks * 2)
-      }
+      let blocks = KeyValueCache.blocks(dimension)
+      keys = precision.hasCodes ? blocks * 4 * precision.keyBits : dimension * 2
+      values = precision.valueBits == 4 ? blocks * 16 : padded * precision.valueBits / 8
+      scales = precision.hasCodes ? blocks * 2 : 0
     }
 
     var total: Int { keys + values + 2 * scales }
   }
 
   /// - Throws: `ModelError.outOfMemory`
-  init(
+  package init(
     architecture: Architecture, capacity: Int, precision: CachePrecision
   ) throws(ModelError) {
     self.precision = precision
@@ -56,21 +50,19 @@ final class KeyValueCache: @unchecked Sendable {
     layout = Layout(architecture, precision)
     let bytes = Self.byteCount(
       architecture: architecture, precision: precision, positions: capacity)
-    // calloc gives untouched zero pages for a block of this size, not memory.
-    guard bytes < .max - Self.line, let memory = calloc(bytes + Self.line, 1) else {
+    guard bytes < .max, let memory = ReservedMemory(byteCount: bytes) else {
       throw .outOfMemory(bytes: bytes, purpose: "key/value cache of \(capacity) positions")
     }
     self.memory = memory
-    start = memory.alignedUp(toMultipleOf: Self.line)
   }
 
-  deinit { free(memory) }
-
-  private static let line = 64
-
-  /// Bytes that `positions` positions take once they are written; `Int.max` where no integer holds
-  /// their number.
-  static func byteCount(
+  /// Bytes that `positions` positions take once they are written, in whole chunks of 64 positions:
+  /// L · K · positions · what a position of a head takes, of L layers of K key/value heads;
+  /// `Int.max` where no integer holds their number.
+  ///
+  /// Memory comes in pages. Each head's keys, values and two lists of scales grow in a place of their
+  /// own, so what is resident is more by less than a page for each of these.
+  package static func byteCount(
     architecture a: Architecture, precision: CachePrecision, positions: Int
   ) -> Int {
     let factors = [
@@ -86,7 +78,7 @@ final class KeyValueCache: @unchecked Sendable {
     (a.attention.headDimension + 15) / 16 * 16
   }
 
-  /// Blocks of int8 codes of one head.
+  /// Blocks of codes of one head.
   static func blocks(_ dimension: Int) -> Int { (dimension + 31) / 32 }
 
   /// Attention reads whole chunks.
@@ -97,7 +89,7 @@ final class KeyValueCache: @unchecked Sendable {
 
   /// The keys of a head; behind them lie its values, the keys' scales and the values' scales.
   private func keys(_ layer: Int, _ head: Int) -> UnsafeMutableRawPointer {
-    start + (layer * headCount + head) * positions * layout.total
+    memory.start + (layer * headCount + head) * positions * layout.total
   }
 
   private func values(_ layer: Int, _ head: Int) -> UnsafeMutableRawPointer {
@@ -115,20 +107,28 @@ final class KeyValueCache: @unchecked Sendable {
     work.padded_dimension = paddedDimension
     work.keys = UnsafeRawPointer(keys(layer, head))
     work.values = UnsafeRawPointer(values(layer, head))
-    if precision == .int8 {
+    if precision.hasCodes {
       work.key_scales = UnsafePointer(scales(layer, head))
       work.value_scales = work.key_scales + positions * layout.scales / 2
     }
     return work
   }
 
+  /// Bytes of the cache's pages that are memory now; nil where the system does not say.
+  package var residentByteCount: Int? { memory.residentByteCount }
+
+  /// Where its addresses begin.
+  package var address: UInt { UInt(bitPattern: memory.start) }
+
   /// Stores key and value of one position, [headDimension] each.
-  func store(
-    layer: Int, head: Int, position: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>
+  package func store(
+    layer: Int, head: Int, position: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
+    kernels: Kernels
   ) {
-    switch precision {
-    case .half: storeHalves(layer, head, position, key, value)
-    case .int8: storeCodes(layer, head, position, key, value)
+    if precision.hasCodes {
+      storeCodes(layer, head, position, key, value, kernels)
+    } else {
+      storeHalves(layer, head, position, key, value)
     }
   }
 
@@ -148,50 +148,35 @@ final class KeyValueCache: @unchecked Sendable {
 
   private func storeCodes(
     _ layer: Int, _ head: Int, _ position: Int, _ key: UnsafePointer<Float>,
-    _ value: UnsafePointer<Float>
+    _ value: UnsafePointer<Float>, _ kernels: Kernels
   ) {
+    let blocks = Self.blocks(headDimension)
     let keyScales = scales(layer, head)
     let valueScales = keyScales + positions * layout.scales / 2
     let keys = self.keys(layer, head).assumingMemoryBound(to: UInt8.self)
-    let values =
-      self.values(layer, head).assumingMemoryBound(to: Int8.self) + position * paddedDimension
-    for block in 0..<Self.blocks(headDimension) {
+    let values = self.values(layer, head) + position * layout.values
+    for block in 0..<blocks {
       let first = 32 * block
       let count = min(32, headDimension - first)
-      let group = position / 16 * Self.blocks(headDimension) + block
-      let place = keys + 512 * group + 4 * (position % 16)
-      keyScales[16 * group + position % 16] = Self.encode(key + first, count) { i, code in
-        place[64 * (i / 4) + i % 4] = UInt8(bitPattern: code) ^ 0x80
-      }
-      valueScales[16 * group + position % 16] = Self.encode(value + first, count) { i, code in
-        values[first + i] = code
-      }
+      let group = position / 16 * blocks + block
+      let scale = 16 * group + position % 16
+      let place = keys + 64 * precision.keyBits * group + 4 * (position % 16)
+      keyScales[scale] =
+        precision.keyBits == 8
+        ? CacheCodes.eightBits(key + first, count) { i, code in
+          place[64 * (i / 4) + i % 4] = UInt8(bitPattern: code) ^ 0x80
+        }
+        : CacheCodes.fourBits(key + first, count, kernels) { i, pair in
+          place[64 * (i / 4) + i % 4] = pair
+        }
+      valueScales[scale] =
+        precision.valueBits == 8
+        ? CacheCodes.eightBits(value + first, count) { i, code in
+          (values + first + i).storeBytes(of: code, as: Int8.self)
+        }
+        : CacheCodes.fourBits(value + first, count, kernels) { i, pair in
+          (values + 16 * block + i).storeBytes(of: pair, as: UInt8.self)
+        }
     }
-  }
-
-  /// Hands out the codes of a block and returns its scale, a half.
-  ///
-  /// What is not finite, or too large for a half's scale, gives a scale that is not finite: it must
-  /// not disappear, and is reported where the logits are read.
-  @inline(__always)
-  private static func encode(
-    _ x: UnsafePointer<Float>, _ count: Int, _ store: (Int, Int8) -> Void
-  ) -> UInt16 {
-    var largest: Float = 0
-    var isFinite = true
-    for i in 0..<count {
-      largest = max(largest, abs(x[i]))
-      isFinite = isFinite && x[i].isFinite
-    }
-    let scale = Half.bits(isFinite ? largest / 127 : .nan)
-    let rounded = Half.value(scale)
-    let inverse = rounded > 0 ? 1 / rounded : 0
-    for i in 0..<count {
-      // The scale is rounded, so that the largest may come to lie beyond 127. Adding 1.5 · 2^23
-      // rounds to the nearest integer, ties to even.
-      let code = isFinite ? min(max(x[i] * inverse, -127), 127) : 0
-      store(i, Int8((code + 12_582_912) - 12_582_912))
-    }
-    return scale
   }
 }

@@ -146,7 +146,7 @@ final class Scratch: @unchecked Sendable {
     // Left untouched: the system gives memory only to the pieces that a text reaches.
     pieceStates = .aligned(pieces * headCount * attentionStride)
     total += pieces * headCount * attentionStride * 4
-    let blocks = cache.precision == .int8 ? capacity * queryBlocks : 0
+    let blocks = cache.precision.hasCodes ? capacity * queryBlocks : 0
     queryCodes = .aligned(blocks * 32)
     queryCodes.initialize(repeating: 0, count: blocks * 32)
     queryScales = floats(blocks)

@@ -174,6 +174,31 @@ struct CommandTests {
     #expect(try alone.json["perplexity"] as? Double == models[0]["perplexity"] as? Double)
   }
 
+  @Test("One model is compared with itself under several caches")
+  func compareCaches() async throws {
+    let checkpoint = try TinyCheckpoint()
+    try await checkpoint.quantize()
+    try checkpoint.write(String(repeating: "the note on the hat ", count: 40), to: "text.txt")
+    let compare = ["compare", "model.q4", "--text", "text.txt", "--context", "64", "--cache-bits"]
+    let result = try await EmberProcess.run(
+      compare + ["16,8,8/4,4", "--json"], in: checkpoint.folder)
+    #expect(try result.json["cache_bits"] is NSNull)
+    let models = try #require(try result.json["models"] as? [[String: Any]])
+    #expect(models.compactMap { $0["cache_key_bits"] as? Int } == [16, 8, 8, 4])
+    #expect(models.compactMap { $0["cache_value_bits"] as? Int } == [16, 8, 4, 4])
+    let table = try await EmberProcess.run(compare + ["16,8/4"], in: checkpoint.folder)
+    #expect(table.status == 0 && table.output.contains("8/4") && !table.output.contains("Take"))
+    for list in ["16", "16,16", "16,", "16,7", "4/8", ""] {
+      let refused = try await EmberProcess.run(compare + [list], in: checkpoint.folder)
+      #expect(refused.status == 64, "\(list)")
+    }
+    let run = try await checkpoint.ember(
+      "run", "model.q4", "--prompt", "the", "--max-tokens", "4", "--cache-bits", "8/4", "--json")
+    #expect(try run.json["cache_bits"] as? Int == 6)
+    #expect(try run.json["cache_key_bits"] as? Int == 8)
+    #expect(try run.json["cache_value_bits"] as? Int == 4)
+  }
+
   @Test("inspect lists every tensor")
   func inspect() async throws {
     let checkpoint = try TinyCheckpoint()

@@ -2,13 +2,20 @@ import CKernels
 import EmberKernels
 import Foundation
 
-/// Random keys, values and queries of one key/value head, in half precision or as int8 codes.
+/// Random keys, values and queries of one key/value head, in half precision or as codes.
 final class RandomAttention {
+  /// What keys and values are stored as.
+  enum Storage: CaseIterable {
+    case halves, q8, q8q4, q4
+
+    var valuesAreFourBits: Bool { self == .q8q4 || self == .q4 }
+  }
+
   let dimension: Int
   let heads: Int
   let tokens: Int
   let firstVisible: Int
-  let bits: Int
+  let storage: Storage
   /// [position][dimension], as they are stored.
   private var keys: [Float]
   private var values: [Float]
@@ -24,11 +31,11 @@ final class RandomAttention {
 
   /// - Parameter hidden: what lies behind the visible positions, as halves.
   init(
-    dimension: Int, heads: Int, tokens: Int, firstVisible: Int, bits: Int, seed: UInt64,
+    dimension: Int, heads: Int, tokens: Int, firstVisible: Int, storage: Storage, seed: UInt64,
     hidden: UInt16 = 0
   ) {
     (self.dimension, self.heads, self.tokens) = (dimension, heads, tokens)
-    (self.firstVisible, self.bits) = (firstVisible, bits)
+    (self.firstVisible, self.storage) = (firstVisible, storage)
     let visible = firstVisible + tokens - 1
     let room = (visible + 63) / 64 * 64
     // For every position, as many numbers as its padded head has, of two bytes each.
@@ -47,7 +54,7 @@ final class RandomAttention {
     var random = SplitMix(state: seed)
     for i in 0..<tokens * heads * dimension { queries[i] = random.normal() * 2 }
     for p in 0..<visible {
-      if bits == 16 { fillHalves(p, &random) } else { fillCodes(p, &random) }
+      if storage == .halves { fillHalves(p, &random) } else { fillCodes(p, &random) }
     }
   }
 
@@ -80,13 +87,44 @@ final class RandomAttention {
         keyScales[scale] = Half.bits(0.01 + 0.01 * abs(random.normal()))
         valueScales[scale] = Half.bits(0.01 + 0.01 * abs(random.normal()))
       }
-      let key = Int8.random(in: -127...127, using: &random)
-      let value = Int8.random(in: -127...127, using: &random)
-      let at = 512 * group + 64 * (d % 32 / 4) + 4 * (p % 16) + d % 4
-      keyBytes.assumingMemoryBound(to: UInt8.self)[at] = UInt8(bitPattern: key) ^ 0x80
-      valueBytes.assumingMemoryBound(to: Int8.self)[p * padded + d] = value
+      let keyRange: ClosedRange<Int8> = storage == .q4 ? -8...7 : -127...127
+      let valueRange: ClosedRange<Int8> = storage.valuesAreFourBits ? -8...7 : -127...127
+      let key = Int8.random(in: keyRange, using: &random)
+      let value = Int8.random(in: valueRange, using: &random)
+      if storage == .q4 {
+        let at = 256 * group + 64 * (d % 16 / 4) + 4 * (p % 16) + d % 4
+        Self.setNibble(keyBytes, at, upper: d % 32 >= 16, key)
+      } else {
+        let at = 512 * group + 64 * (d % 32 / 4) + 4 * (p % 16) + d % 4
+        keyBytes.assumingMemoryBound(to: UInt8.self)[at] = UInt8(bitPattern: key) ^ 0x80
+      }
+      if storage.valuesAreFourBits {
+        let at = 16 * (p * blocks + d / 32) + d % 16
+        Self.setNibble(valueBytes, at, upper: d % 32 >= 16, value)
+      } else {
+        valueBytes.assumingMemoryBound(to: Int8.self)[p * padded + d] = value
+      }
       keys[p * dimension + d] = Float(key) * Half.value(keyScales[scale])
       values[p * dimension + d] = Float(value) * Half.value(valueScales[scale])
+    }
+  }
+
+  private static func setNibble(
+    _ bytes: UnsafeMutableRawPointer, _ at: Int, upper: Bool, _ code: Int8
+  ) {
+    let place = bytes.assumingMemoryBound(to: UInt8.self) + at
+    let nibble = UInt8(code + 8)
+    place.pointee = upper ? place.pointee & 0x0F | nibble << 4 : place.pointee & 0xF0 | nibble
+  }
+
+  private func attend(
+    _ kernels: Kernels, _ work: inout ember_attention, _ first: Int, _ count: Int
+  ) {
+    switch storage {
+    case .halves: kernels.table.attend(&work, first, count)
+    case .q8: kernels.table.attend_q8(&work, first, count)
+    case .q8q4: kernels.table.attend_q8q4(&work, first, count)
+    case .q4: kernels.table.attend_q4(&work, first, count)
     }
   }
 
@@ -137,8 +175,7 @@ final class RandomAttention {
     let runs = byPieces ? pieces : 1
     for run in 0..<runs {
       work.states = states + run * count * stride
-      let attend = bits == 16 ? kernels.table.attend : kernels.table.attend_q8
-      attend?(&work, run, byPieces ? 1 : pieces)
+      attend(kernels, &work, run, byPieces ? 1 : pieces)
     }
     var output = [Float](repeating: 0, count: count * dimension)
     output.withUnsafeMutableBufferPointer { output in
@@ -151,14 +188,25 @@ final class RandomAttention {
     return output
   }
 
-  /// What attention is, in double precision, on the keys and values as they are stored; the
-  /// queries' own rounding to int8 is not in it.
+  /// One query as it is multiplied with the keys: rounded to int8 where these are codes.
+  private func query(_ q: Int) -> [Float] {
+    let floats = (0..<dimension).map { queries[q * dimension + $0] }
+    if storage == .halves { return floats }
+    var codes = [Int8](repeating: 0, count: 32 * blocks)
+    var scales = [Float](repeating: 0, count: blocks)
+    var sums = [Int32](repeating: 0, count: blocks)
+    Kernels.scalar.table.quantize_query(floats, dimension, &codes, &scales, &sums)
+    return floats.indices.map { Float(codes[$0]) * scales[$0 / 32] }
+  }
+
+  /// What attention is, in double precision, on the queries, keys and values as they are stored.
   var exact: [Double] {
     (0..<tokens * heads).flatMap { q -> [Double] in
       let visible = firstVisible + q / heads
+      let query = self.query(q)
       let scores = (0..<visible).map { p in
         (0..<dimension).reduce(0.0) {
-          $0 + Double(keys[p * dimension + $1]) * Double(queries[q * dimension + $1])
+          $0 + Double(keys[p * dimension + $1]) * Double(query[$1])
         }
       }
       let top = scores.max() ?? 0

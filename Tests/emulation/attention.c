@@ -1,4 +1,4 @@
-// attend and attend_q8 over dimensions, visible lengths and groupings: all positions at once, and
+// attend, attend_q8, attend_q8q4 and attend_q4 over dimensions, visible lengths and groupings: all positions at once, and
 // piece by piece as threads share them.
 #include <stdlib.h>
 
@@ -16,6 +16,21 @@ typedef enum {
 static const char *const scores_names[] = {
   "ordinary", "equal", "huge", "hidden not finite", "of any keys", "of any values",
 };
+
+// Bits of keys and values.
+typedef enum { HALVES, Q8, Q8_Q4, Q4, CACHES_COUNT } caches;
+static const char *const caches_names[] = {"halves", "q8", "q8 keys, q4 values", "q4"};
+
+typedef void (*attention_kernel)(const ember_attention *a, size_t first, size_t count);
+
+static attention_kernel kernel_of(const ember_kernels *kernels, caches cache) {
+  switch (cache) {
+    case Q8: return kernels->attend_q8;
+    case Q8_Q4: return kernels->attend_q8q4;
+    case Q4: return kernels->attend_q4;
+    default: return kernels->attend;
+  }
+}
 
 typedef struct {
   size_t dimension, first_visible, tokens, heads;
@@ -60,14 +75,16 @@ static void fill_halves(attention_case c, ember_attention *a, size_t room_for) {
   a->values = values;
 }
 
-static void fill_codes(attention_case c, ember_attention *a, size_t room_for) {
+static void fill_codes(attention_case c, ember_attention *a, size_t room_for, caches cache) {
   size_t blocks = (c.dimension + 31) / 32, positions = c.first_visible + c.tokens - 1;
-  uint8_t *keys = room(room_for * blocks * 32, random_below(16));
-  int8_t *values = room(room_for * a->padded_dimension, random_below(16));
+  size_t key_bytes = room_for * blocks * (cache == Q4 ? 16 : 32);
+  size_t value_bytes = room_for * (cache == Q8 ? a->padded_dimension : 16 * blocks);
+  uint8_t *keys = room(key_bytes, random_below(16));
+  uint8_t *values = room(value_bytes, random_below(16));
   // Every code, also those that no writer uses.
-  for (size_t i = 0; i < room_for * blocks * 32; i++)
+  for (size_t i = 0; i < key_bytes; i++)
     keys[i] = c.kind == EQUAL_SCORES ? 200 : c.kind == HUGE_SCORES && one_in(2) ? 0 : random_bits() >> 56;
-  for (size_t i = 0; i < room_for * a->padded_dimension; i++) values[i] = random_bits() >> 56;
+  for (size_t i = 0; i < value_bytes; i++) values[i] = random_bits() >> 56;
   a->keys = keys;
   a->values = values;
   a->key_scales = scales_of(c, room_for, positions, c.kind == KEYS_ANY_BITS);
@@ -101,7 +118,7 @@ static void quantize_queries(kernel_pair kernels, ember_attention *a) {
   a->query_sums = sums;
 }
 
-static void outputs(const ember_kernels *kernels, ember_attention *a, int bits, int by_pieces,
+static void outputs(const ember_kernels *kernels, ember_attention *a, caches cache, int by_pieces,
                     float *output) {
   size_t padded = a->padded_dimension, stride = padded + 16, queries = a->tokens * a->heads;
   size_t pieces = (a->first_visible + a->tokens - 2) / EMBER_ATTENTION_PIECE + 1;
@@ -110,7 +127,7 @@ static void outputs(const ember_kernels *kernels, ember_attention *a, int bits, 
   for (size_t i = 0; i < runs; i++) {
     a->states = states + i * queries * stride;
     forget_stack();
-    (bits == 16 ? kernels->attend : kernels->attend_q8)(a, i, by_pieces ? 1 : pieces);
+    kernel_of(kernels, cache)(a, i, by_pieces ? 1 : pieces);
   }
   a->states = states;
   for (size_t i = 0; i < queries; i++)
@@ -118,9 +135,9 @@ static void outputs(const ember_kernels *kernels, ember_attention *a, int bits, 
                             output + i * a->dimension);
 }
 
-static void compare_case(kernel_pair kernels, attention_case c, int bits) {
-  begin_case("attend, %d bits, dimension %zu, %zu visible, %zu tokens × %zu heads, scores %s", bits,
-             c.dimension, c.first_visible, c.tokens, c.heads, scores_names[c.kind]);
+static void compare_case(kernel_pair kernels, attention_case c, caches cache) {
+  begin_case("attend, %s, dimension %zu, %zu visible, %zu tokens × %zu heads, scores %s",
+             caches_names[cache], c.dimension, c.first_visible, c.tokens, c.heads, scores_names[c.kind]);
   size_t dimension = c.dimension, padded = (dimension + 15) / 16 * 16;
   size_t queries = c.tokens * c.heads;
   size_t positions = c.first_visible + c.tokens - 1, room_for = (positions + 63) / 64 * 64;
@@ -140,20 +157,20 @@ static void compare_case(kernel_pair kernels, attention_case c, int bits) {
     .query_stride = query_stride, .states = room(pieces * states * sizeof(float), 4 * random_below(4)),
     .scratch = pieces > 1 ? room(states * sizeof(float), 4 * random_below(4)) : NULL,
   };
-  if (bits == 16) {
+  if (cache == HALVES) {
     fill_halves(c, &a, room_for);
   } else {
-    fill_codes(c, &a, room_for);
+    fill_codes(c, &a, room_for, cache);
     quantize_queries(kernels, &a);
   }
   size_t output_floats = queries * dimension;
   float *expected = room(output_floats * sizeof(float), 4 * random_below(4));
   float *got = room(output_floats * sizeof(float), 4 * random_below(4));
-  outputs(kernels.expected, &a, bits, 0, expected);
-  outputs(kernels.tested, &a, bits, 0, got);
+  outputs(kernels.expected, &a, cache, 0, expected);
+  outputs(kernels.tested, &a, cache, 0, got);
   same_floats("output", expected, got, output_floats);
   if (c.tokens > 1) return;  // a later token may see a piece that an earlier one does not
-  outputs(kernels.tested, &a, bits, 1, got);
+  outputs(kernels.tested, &a, cache, 1, got);
   same_floats("output by pieces", expected, got, output_floats);
 }
 
@@ -161,7 +178,7 @@ void compare_attention(kernel_pair kernels) {
   static const size_t dimensions[] = {1, 8, 16, 20, 33, 64, 80, 128, 256};
   static const size_t lengths[] = {1,   2,   15,  16,  17,  62,  63,  64,  65, 66,
                                    127, 128, 129, 200, 255, 256, 257, 300, 513};
-  for (int bits = 16; bits >= 8; bits -= 8) {
+  for (caches cache = HALVES; cache < CACHES_COUNT; cache++) {
     for (size_t i = 0; i < LENGTH(dimensions); i++)
       for (size_t j = 0; j < LENGTH(lengths); j++)
         for (size_t tokens = 1; tokens <= 3; tokens++) {
@@ -169,23 +186,23 @@ void compare_attention(kernel_pair kernels) {
             .dimension = dimensions[i], .first_visible = lengths[j], .tokens = tokens,
             .heads = 1 + random_below(9), .kind = ORDINARY_SCORES,
           };
-          compare_case(kernels, c, bits);
+          compare_case(kernels, c, cache);
           c.kind = (scores)random_below(SCORES_COUNT);
-          compare_case(kernels, c, bits);
+          compare_case(kernels, c, cache);
         }
     for (scores kind = 0; kind < SCORES_COUNT; kind++)
       for (size_t i = 0; i < LENGTH(dimensions); i++) {
         attention_case c = {
           .dimension = dimensions[i], .first_visible = 58, .tokens = 17, .heads = 2, .kind = kind,
         };
-        compare_case(kernels, c, bits);
+        compare_case(kernels, c, cache);
         c.first_visible = 250;
-        compare_case(kernels, c, bits);
+        compare_case(kernels, c, cache);
       }
     attention_case largest = {
       .dimension = EMBER_MAXIMUM_HEAD_DIMENSION, .first_visible = 65, .tokens = 2, .heads = 3,
     };
-    compare_case(kernels, largest, bits);
+    compare_case(kernels, largest, cache);
   }
   end_group("attend");
 }

@@ -140,7 +140,7 @@ static void no_count(const float *x, const float *weights, size_t n, uint32_t lo
 const ember_kernels recorded_kernels = {
   no_quantize,       no_encode,     no_search,     no_round,        no_multiply,   no_multiply, no_multiply,
   no_multiply,       no_multiply,   no_multiply,
-  no_quantize_query, no_attend,     no_attend,     no_join,         no_rms_norm,
+  no_quantize_query, no_attend,     no_attend,     no_attend,       no_attend,     no_join,     no_rms_norm,
   no_layer_norm,     no_change,     no_change,     no_operation,    no_operation,
   no_rotate,         no_exponentials, no_maximum,  no_extremes,     no_select,
   no_drop,           no_sum,        no_count,

@@ -71,8 +71,8 @@ typedef struct {
 } ember_tile_storage;
 
 // The queries that look at one key/value head, and its keys and values: in half precision, or as
-// int8 codes in blocks of 32 dimensions with a half as scale, x ≈ scale · code; the last block of a
-// head is filled up with zeros. blocks = ⌈dimension / 32⌉.
+// codes of 8 bits (−128 ... 127) or 4 (−8 ... 7) in blocks of 32 dimensions with a half as scale,
+// x ≈ scale · code; the last block of a head is filled up with zeros. blocks = ⌈dimension / 32⌉.
 typedef struct {
   size_t tokens;
   size_t heads;              // queries of a token; they come one behind the other, token by token
@@ -81,19 +81,23 @@ typedef struct {
   size_t padded_dimension;   // a multiple of 16, at most EMBER_MAXIMUM_HEAD_DIMENSION
 
   // attend: half keys [position / 16][dimension][16], values [position][padded_dimension].
-  // attend_q8: keys as the weights of a q8 matrix, code + 128 in unsigned bytes
-  // [position / 16][blocks][8][16 positions][4 dimensions], values int8 [position][padded_dimension].
+  // Keys of 8 bits, as the weights of a q8 matrix: code + 128 in unsigned bytes
+  // [position / 16][blocks][8][16 positions][4 dimensions]. Values of 8 bits: int8
+  // [position][padded_dimension].
+  // Keys of 4 bits, as those of a q4 matrix: code + 8, bytes [position / 16][blocks][4][16
+  // positions][4 dimensions], the dimension 16 further in the upper half of the byte. Values of 4
+  // bits likewise: bytes [position][blocks][16 dimensions].
   const void *keys;
   const void *values;
-  const uint16_t *key_scales;    // attend_q8: half [position / 16][blocks][16]
+  const uint16_t *key_scales;    // of codes: half [position / 16][blocks][16]
   const uint16_t *value_scales;  // likewise
 
   // Scaled by 1/sqrt(dimension), rotated.
   const float *queries;         // attend: [tokens][query_stride], of these [heads][dimension]
   size_t query_stride;
-  const int8_t *query_codes;    // attend_q8: [tokens][query_blocks][32], of these [heads][blocks][32]
-  const float *query_scales;    // attend_q8: [tokens][query_blocks]
-  const int32_t *query_sums;    // attend_q8: [tokens][query_blocks], sum of a block's codes
+  const int8_t *query_codes;    // of codes: [tokens][query_blocks][32], of these [heads][blocks][32]
+  const float *query_scales;    // of codes: [tokens][query_blocks]
+  const int32_t *query_sums;    // of codes: [tokens][query_blocks], sum of a block's codes
   size_t query_blocks;
 
   float *states;   // [tokens · heads][padded_dimension + 16]: sums of values, maximum, denominator
@@ -170,11 +174,13 @@ typedef struct {
   // EMBER_ATTENTION_PIECE positions has a softmax of its own, so that threads can share one
   // query's positions; the pieces' states are joined in ascending order.
   // Computes the pieces first ..< first + count of all queries, joined, into a->states.
-  // A score is Σ key · query, one fma per dimension in ascending order; with attend_q8 one per
-  // block, fma(float(dot), half scale · query scale, score). A sum of values is one fma per visible
-  // position, value · weight, with attend_q8 code · (weight · scale).
+  // A score is Σ key · query, one fma per dimension in ascending order; of codes one per block,
+  // fma(float(dot), half scale · query scale, score). A sum of values is one fma per visible
+  // position, value · weight, of codes code · (weight · scale).
   void (*attend)(const ember_attention *a, size_t first, size_t count);
-  void (*attend_q8)(const ember_attention *a, size_t first, size_t count);
+  void (*attend_q8)(const ember_attention *a, size_t first, size_t count);    // keys and values of 8 bits
+  void (*attend_q8q4)(const ember_attention *a, size_t first, size_t count);  // keys of 8, values of 4
+  void (*attend_q4)(const ember_attention *a, size_t first, size_t count);    // keys and values of 4
   // output[dimension] of one query: joins the states of `count` consecutive runs of pieces, `stride`
   // floats apart, and divides by the denominator. The first state is overwritten.
   void (*join_attention)(float *states, size_t count, size_t stride, size_t dimension,

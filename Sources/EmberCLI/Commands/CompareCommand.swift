@@ -14,7 +14,11 @@ struct CompareCommand: ParsableCommand {
         ember compare model.f16 model.q8 model.q4 --text story.txt --plot story.svg
         ember compare model.f16 model.q4 --text story.txt --preset llama.cpp --json
 
-      All models go through the text side by side, in one pass.
+      All models go through the text side by side, in one pass. A list of --cache-bits lists each \
+      model once for every way to store its key/value cache; what that costs shows with one model, \
+      too:
+
+        ember compare model.q4 --text story.txt --cache-bits 16,8,8/4,4
 
       Below the table, one sentence says which file to take. The rule: half the size may cost 5 % \
       more perplexity, a quarter 10 %, and so on; the best file at that rate is taken. The change \
@@ -30,14 +34,21 @@ struct CompareCommand: ParsableCommand {
   @Argument(
     help: ArgumentHelp("Model files to compare.", valueName: "model"), completion: .file(),
     transform: filePath)
-  var models: [FilePath]
+  var models: [FilePath] = []
 
   @OptionGroup var windows: WindowOptions
   @OptionGroup var plot: PlotOption
   @OptionGroup(title: "Memory") var memory: MemoryOptions
-  @OptionGroup var cache: CacheOptions
+  @OptionGroup var cache: CacheListOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
+
+  func validate() throws {
+    if models.isEmpty, cache.precisions.count < 2 {
+      throw ValidationError(
+        "There is nothing to compare: name another model, or several --cache-bits.")
+    }
+  }
 
   func run() throws {
     UnsafeSignalHandlers.exitOnSignals()
@@ -50,24 +61,28 @@ struct CompareCommand: ParsableCommand {
     let progress = Progress()
     defer { progress.finish() }
     var comparison = try ModelComparison(
-      models: models, threads: threads.threads, cachePrecision: cache.precision,
+      models: models, threads: threads.threads, cachePrecisions: cache.precisions,
       budget: memory.budget, isForced: memory.force
     ).compare(
       text: text, named: windows.text.lastComponent?.string, protocol: plan
     ) {
-      progress.update(done: $0, total: $1, note: "windows, \(models.count) models") { speed in
+      progress.update(
+        done: $0, total: $1, note: "windows, \(models.count * cache.precisions.count) models"
+      ) { speed in
         "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
       }
     }
     progress.finish()
     var threadCount = 0
-    for (index, model) in models.enumerated() {
+    for index in comparison.rows.indices {
+      let model = models[index / cache.precisions.count]
       let cost = try DecodeCost(
         of: model,
         plan: try MemoryPlan(
           for: model,
           memory.request(
-            context: .positions(plan.context), cachePrecision: cache.precision)),
+            context: .positions(plan.context),
+            cachePrecision: comparison.rows[index].cachePrecision)),
         threads: threads.threads)
       comparison.rows[index].tokensPerSecond = cost.tokensPerSecond
       comparison.rows[index].peakMemoryBytes = residentBefore + cost.memoryBytes
@@ -78,9 +93,15 @@ struct CompareCommand: ParsableCommand {
       try JSONOutput.write(comparison)
     } else {
       try StandardOutput.write(
-        comparison.rendered(as: .terminal) + "\n\(comparison.recommendation.sentence)\n\n"
+        comparison.rendered(as: .terminal) + "\n"
+          + (self.models.isEmpty ? "" : "\(comparison.recommendation.sentence)\n\n")
           + notes(for: comparison, threads: threadCount))
     }
+  }
+
+  private var cacheWords: String {
+    if cache.precisions.count > 1 { return " in the bits of the column cache" }
+    return cache.precisions == [.half] ? "" : " in \(cache.precisions[0].rawValue) bits"
   }
 
   private func notes(for comparison: Comparison, threads: Int) -> String {
@@ -103,7 +124,7 @@ struct CompareCommand: ParsableCommand {
       (
         "peak MB",
         "computed: this process before it opened a model, the file, mapped, the key/value cache of \(comparison.protocol.context)"
-          + " positions\(cache.bits == .eight ? " in 8 bits" : ""), and scratch"
+          + " positions\(cacheWords), and scratch"
       ),
     ])
   }

@@ -42,7 +42,7 @@ struct PerplexityCommand: ParsableCommand {
     }
     progress.finish()
     let report = PerplexityReport(
-      model: loaded.model, result: result, cacheBits: cache.precision.rawValue,
+      model: loaded.model, result: result, cachePrecision: cache.precision,
       peakMemoryBytes: ProcessMemory.peak)
     if json.json {
       try JSONOutput.write(report)
@@ -55,11 +55,12 @@ struct PerplexityCommand: ParsableCommand {
 private struct PerplexityReport: Encodable {
   var model: Model
   var result: PerplexityResult
-  var cacheBits: Int
+  var cachePrecision: CachePrecision
   var peakMemoryBytes: Int
 
   private enum CodingKeys: String, CodingKey {
-    case file, fileBytes, bitsPerWeight, fileBitsPerWeight, cacheBits, peakMemoryBytes
+    case file, fileBytes, bitsPerWeight, fileBitsPerWeight, peakMemoryBytes
+    case cacheBits, cacheKeyBits, cacheValueBits
   }
 
   /// The result's keys stand beside the file's.
@@ -70,7 +71,9 @@ private struct PerplexityReport: Encodable {
     try container.encode(model.file.fileBytes, forKey: .fileBytes)
     try container.encode(model.bitsPerWeight, forKey: .bitsPerWeight)
     try container.encode(model.fileBitsPerWeight, forKey: .fileBitsPerWeight)
-    try container.encode(cacheBits, forKey: .cacheBits)
+    try container.encode(cachePrecision.bits, forKey: .cacheBits)
+    try container.encode(cachePrecision.keyBits, forKey: .cacheKeyBits)
+    try container.encode(cachePrecision.valueBits, forKey: .cacheValueBits)
     try container.encode(peakMemoryBytes, forKey: .peakMemoryBytes)
   }
 
@@ -89,7 +92,8 @@ private struct PerplexityReport: Encodable {
         "model",
         OneLine.escape(model.file.path.string) + ", \(Format.bytes(model.file.fileBytes)),"
           + " \(Format.fixed(model.bitsPerWeight, 3)) bits per weight"
-          + (cacheBits == 16 ? "" : ", key/value cache of \(cacheBits) bits")
+          + (cachePrecision == .half
+            ? "" : ", key/value cache of \(cachePrecision.rawValue) bits")
       ),
       ("text", result.textWords),
       ("protocol", result.protocol.words),

@@ -193,7 +193,7 @@ private struct RunReport: Encodable {
   /// Of them, those that decode.
   var decodeThreads: Int
   var contextLength: Int
-  var cacheBits: Int
+  var cacheBits, cacheKeyBits, cacheValueBits: Int
 
   init(
     text: String, result: TextGenerator.Result, model: Model, session: InferenceSession
@@ -218,7 +218,9 @@ private struct RunReport: Encodable {
     threads = session.threadCount
     decodeThreads = session.decodeThreadCount
     contextLength = session.contextLength
-    cacheBits = session.cachePrecision.rawValue
+    cacheBits = session.cachePrecision.bits
+    cacheKeyBits = session.cachePrecision.keyBits
+    cacheValueBits = session.cachePrecision.valueBits
   }
 
   var statistics: String {

@@ -5,14 +5,14 @@ import EmberModel
 
 /// Attention with 32 heads of 64 dimensions that share 4 key/value heads, as in TinyLlama: of one
 /// new token behind many, one layer after another, or of a whole prompt in one layer; over a cache
-/// of halves or of int8 codes.
+/// of halves or of codes.
 final class AttentionWork: KernelWork, @unchecked Sendable {
   // Sendable because each piece of a phase writes the output and the scratch of its own heads.
   let name: String
   let place: KernelOperands
   let bytes: Int
   let operations: Int
-  /// Of int8 codes, half of the operations are in int8.
+  /// Of codes, half of the operations are in int8.
   let arithmetic = ArithmeticPeak.Kind.f32
   let isThreaded = true
 
@@ -49,7 +49,9 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
   ) {
     // More than fits in a processor's cache.
     self.init(
-      layers: precision == .half ? 16 : 24, positions: positions, tokens: 1, precision, memory)
+      layers: precision == .half ? 16 : min(KernelWorks.phases, 192 / precision.bits),
+      positions: positions, tokens: 1,
+      precision, memory)
   }
 
   /// - Parameter tokens: a multiple of 16.
@@ -72,7 +74,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
     let isDecode = tokens == 1
     name =
       (isDecode ? "attention, 1 token at \(positions)" : "attention, prompt of \(tokens)")
-      + ", \(heads)/\(Self.keyValueHeads) heads" + (precision == .int8 ? ", int8 cache" : "")
+      + ", \(heads)/\(Self.keyValueHeads) heads"
+      + (precision == .half ? "" : ", \(precision.rawValue)-bit cache")
     place = isDecode ? .memory : .cache
     bytes = layers * Self.keyValueHeads * positions * Self.bytesPerPosition(precision)
     // Every token sees those before it and itself; keys and values, a multiplication and an
@@ -106,10 +109,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
 
   /// Key and value of one head; with the scales of their blocks where they are codes.
   private static func bytesPerPosition(_ precision: CachePrecision) -> Int {
-    switch precision {
-    case .half: 4 * dimension
-    case .int8: 2 * dimension + 4 * blocks
-    }
+    dimension * (precision.keyBits + precision.valueBits) / 8
+      + (precision == .half ? 0 : 4 * blocks)
   }
 
   func run(_ team: ThreadTeam, _ kernels: Kernels) {
@@ -131,7 +132,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
     // memory are left out.
     let keys =
       memory + (layer * Self.keyValueHeads + head) * positions * Self.bytesPerPosition(precision)
-    let numbers = positions * Self.dimension * precision.rawValue / 8
+    let keyBytes = positions * Self.dimension * precision.keyBits / 8
+    let valueBytes = positions * Self.dimension * precision.valueBits / 8
     let (stride, start) = (Self.heads * Self.dimension, head * Self.shared * Self.dimension)
     var work = ember_attention()
     work.tokens = range.count
@@ -140,11 +142,11 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
     work.dimension = Self.dimension
     work.padded_dimension = Self.dimension
     work.keys = keys
-    work.values = keys + numbers
+    work.values = keys + keyBytes
     work.queries = UnsafePointer(queries + range.lowerBound * stride + start)
     work.query_stride = stride
-    if precision == .int8 {
-      let scales = (keys + 2 * numbers).assumingMemoryBound(to: UInt16.self)
+    if precision != .half {
+      let scales = (keys + keyBytes + valueBytes).assumingMemoryBound(to: UInt16.self)
       work.key_scales = scales
       work.value_scales = scales + positions * Self.blocks
       let block = (range.lowerBound * Self.heads + head * Self.shared) * Self.blocks
@@ -160,6 +162,8 @@ final class AttentionWork: KernelWork, @unchecked Sendable {
     switch precision {
     case .half: kernels.table.attend(&work, 0, pieces)
     case .int8: kernels.table.attend_q8(&work, 0, pieces)
+    case .int8KeysInt4Values: kernels.table.attend_q8q4(&work, 0, pieces)
+    case .int4: kernels.table.attend_q4(&work, 0, pieces)
     }
     for (i, token) in range.enumerated() {
       for query in 0..<Self.shared {

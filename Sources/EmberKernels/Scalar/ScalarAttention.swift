@@ -4,46 +4,83 @@ import CKernels
 enum ScalarAttention {
   /// How one kind of key/value cache is read.
   struct CacheReader: Sendable {
-    let score: @Sendable (ember_attention, _ query: Int, _ position: Int) -> Float
+    let score: Score
+    let adding: Adding
+
+    typealias Score = @Sendable (ember_attention, _ query: Int, _ position: Int) -> Float
     /// sum + weight · value[position][d]
-    let adding:
+    typealias Adding =
       @Sendable (ember_attention, _ position: Int, _ d: Int, _ weight: Float, _ sum: Float) -> Float
   }
 
-  static let halves = CacheReader { a, query, position in
+  static let halves = CacheReader(score: halfScore, adding: addingHalf)
+  static let q8 = CacheReader(score: score(code: q8Key), adding: adding(code: q8Value))
+  static let q8q4 = CacheReader(score: score(code: q8Key), adding: adding(code: q4Value))
+  static let q4 = CacheReader(score: score(code: q4Key), adding: adding(code: q4Value))
+
+  private static let halfScore: CacheReader.Score = { a, query, position in
     let keys = a.keys.assumingMemoryBound(to: UInt16.self)
     let group = keys + position / 16 * 16 * a.dimension + position % 16
     let values = a.queries + query / a.heads * a.query_stride + query % a.heads * a.dimension
     var sum: Float = 0
     for d in 0..<a.dimension { sum = ScalarMath.fma(Half.value(group[16 * d]), values[d], sum) }
     return sum
-  } adding: { a, position, d, weight, sum in
+  }
+
+  private static let addingHalf: CacheReader.Adding = { a, position, d, weight, sum in
     let values = a.values.assumingMemoryBound(to: UInt16.self)
     return ScalarMath.fma(Half.value(values[position * a.padded_dimension + d]), weight, sum)
   }
 
-  static let codes = CacheReader { a, query, position in
-    let blocks = (a.dimension + 31) / 32
-    let first = query / a.heads * a.query_blocks + query % a.heads * blocks
-    let keys = a.keys.assumingMemoryBound(to: UInt8.self)
-    var sum: Float = 0
-    for block in 0..<blocks {
-      let group = position / 16 * blocks + block
-      var dot: Int32 = 0
-      for i in 0..<32 {
-        let code = Int32(keys[512 * group + 64 * (i / 4) + 4 * (position % 16) + i % 4]) - 128
-        dot += code * Int32(a.query_codes[32 * (first + block) + i])
+  /// A code of a key: `group` counts blocks of sixteen positions, `i` dimensions in a block.
+  private typealias KeyCode =
+    @Sendable (_ keys: UnsafePointer<UInt8>, _ group: Int, _ position: Int, _ i: Int) -> Int32
+  private typealias ValueCode = @Sendable (ember_attention, _ position: Int, _ d: Int) -> Int8
+
+  private static let q8Key: KeyCode = { keys, group, position, i in
+    Int32(keys[512 * group + 64 * (i / 4) + 4 * (position % 16) + i % 4]) - 128
+  }
+
+  private static let q4Key: KeyCode = { keys, group, position, i in
+    let pair = keys[256 * group + 64 * (i % 16 / 4) + 4 * (position % 16) + i % 4]
+    return Int32(i < 16 ? pair & 15 : pair >> 4) - 8
+  }
+
+  private static let q8Value: ValueCode = { a, position, d in
+    a.values.assumingMemoryBound(to: Int8.self)[position * a.padded_dimension + d]
+  }
+
+  private static let q4Value: ValueCode = { a, position, d in
+    let pairs = a.values.assumingMemoryBound(to: UInt8.self)
+    let pair = pairs[16 * (position * ((a.dimension + 31) / 32) + d / 32) + d % 16]
+    return Int8(d % 32 < 16 ? pair & 15 : pair >> 4) - 8
+  }
+
+  private static func score(code: @escaping KeyCode) -> CacheReader.Score {
+    { a, query, position in
+      let blocks = (a.dimension + 31) / 32
+      let first = query / a.heads * a.query_blocks + query % a.heads * blocks
+      let keys = a.keys.assumingMemoryBound(to: UInt8.self)
+      var sum: Float = 0
+      for block in 0..<blocks {
+        let group = position / 16 * blocks + block
+        var dot: Int32 = 0
+        for i in 0..<32 {
+          dot += code(keys, group, position, i) * Int32(a.query_codes[32 * (first + block) + i])
+        }
+        let scale = Half.value(a.key_scales[16 * group + position % 16])
+        sum = ScalarMath.fma(Float(dot), scale * a.query_scales[first + block], sum)
       }
-      let scale = Half.value(a.key_scales[16 * group + position % 16])
-      sum = ScalarMath.fma(Float(dot), scale * a.query_scales[first + block], sum)
+      return sum
     }
-    return sum
-  } adding: { a, position, d, weight, sum in
-    let values = a.values.assumingMemoryBound(to: Int8.self)
-    let group = position / 16 * ((a.dimension + 31) / 32) + d / 32
-    let scale = Half.value(a.value_scales[16 * group + position % 16])
-    return ScalarMath.fma(
-      Float(values[position * a.padded_dimension + d]), weight * scale, sum)
+  }
+
+  private static func adding(code: @escaping ValueCode) -> CacheReader.Adding {
+    { a, position, d, weight, sum in
+      let group = position / 16 * ((a.dimension + 31) / 32) + d / 32
+      let scale = Half.value(a.value_scales[16 * group + position % 16])
+      return ScalarMath.fma(Float(code(a, position, d)), weight * scale, sum)
+    }
   }
 
   /// The softmax of some positions, of one query.

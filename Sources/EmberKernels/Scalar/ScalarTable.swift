@@ -65,7 +65,15 @@ let scalarTable = ember_kernels(
   },
   attend_q8: { a, first, count in
     guard let a = a?.pointee else { return }
-    ScalarAttention.attend(a, pieces: first..<first + count, ScalarAttention.codes)
+    ScalarAttention.attend(a, pieces: first..<first + count, ScalarAttention.q8)
+  },
+  attend_q8q4: { a, first, count in
+    guard let a = a?.pointee else { return }
+    ScalarAttention.attend(a, pieces: first..<first + count, ScalarAttention.q8q4)
+  },
+  attend_q4: { a, first, count in
+    guard let a = a?.pointee else { return }
+    ScalarAttention.attend(a, pieces: first..<first + count, ScalarAttention.q4)
   },
   join_attention: { states, count, stride, dimension, paddedDimension, output in
     guard let states, let output else { return }

@@ -20,8 +20,10 @@ extension Checkpoint {
   /// are out of size the other way. (Levelling all columns was tried: it gains nothing on models
   /// without such features. Dead channels are small before and typical behind; they are left alone.)
   ///
+  /// - Parameter onlyValues: those between the value matrix and what reads it, which matter to
+  ///   weights of 16 bits, too: the key/value cache may keep values in blocks.
   /// - Throws: `CheckpointError`
-  func foldingEmergentColumns() throws(CheckpointError) -> Checkpoint {
+  func foldingEmergentColumns(onlyValues: Bool = false) throws(CheckpointError) -> Checkpoint {
     var scalings: [String: TensorScaling] = [:]
     for layer in 0..<architecture.layerCount {
       func weight(_ matrix: TensorName.Matrix) -> String {
@@ -54,8 +56,6 @@ extension Checkpoint {
           factors
         scalings[weight(reader), default: TensorScaling()].columns = columns.map { 1 / factors[$0] }
       }
-      try fold(norm: .attention, into: [.query, .key, .value])
-      try fold(norm: .feedForward, into: [.gate, .up])
       // A query head reads the values of the key/value head that it shares.
       let a = architecture.attention
       try fold(
@@ -64,6 +64,9 @@ extension Checkpoint {
           column / a.headDimension / (a.headCount / a.keyValueHeadCount) * a.headDimension
             + column % a.headDimension
         })
+      if onlyValues { continue }
+      try fold(norm: .attention, into: [.query, .key, .value])
+      try fold(norm: .feedForward, into: [.gate, .up])
       if architecture.feedForward.kind == .gated {
         try fold(
           rowsOf: .up, into: .down, columns: Array(0..<architecture.feedForwardWidth))

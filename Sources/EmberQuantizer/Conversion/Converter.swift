@@ -59,8 +59,8 @@ public struct Converter: Sendable {
     let budget = options.isForced ? nil : options.memory.resolved(resident: resident)
     if let budget { try memory.refuse(over: budget, checkpoint: checkpoint.string) }
     let source =
-      options.usesBlocks && options.foldsEmergentColumns
-      ? try stored.foldingEmergentColumns() : stored
+      options.foldsEmergentColumns
+      ? try stored.foldingEmergentColumns(onlyValues: !options.usesBlocks) : stored
     try refuseOverwritingInput(source)
     let (tokenizer, warnings) = try source.openTokenizer(checkpoint: checkpoint)
     var summary = ConversionSummary(warnings: source.warnings + warnings)

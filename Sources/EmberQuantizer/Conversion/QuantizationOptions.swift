@@ -13,7 +13,8 @@ public struct QuantizationOptions: Sendable {
   /// tensor from measured sensitivity, `tensorTypes` apart; `bits` and `tableBits` do not matter.
   public var targetBits: Double?
   public var outliers: OutlierBudget
-  /// Whether columns of emergent size are levelled before they are quantized.
+  /// Whether columns of emergent size are levelled before they are quantized; at 16 bits, those of
+  /// the values that the key/value cache may keep in blocks.
   public var foldsEmergentColumns = true
   public var recipe: Recipe
   public var calibration: CalibrationSource

@@ -30,6 +30,36 @@ struct ComparisonTests {
     }
   }
 
+  @Test("each model once per cache precision; the files are judged by the first of them")
+  func cachePrecisions() throws {
+    let folder = try TemporaryFolder()
+    let models = try [1, 2].map {
+      try TinyModel.make(.random(seed: $0), in: folder, named: "model\($0)")
+    }
+    let ids = PerplexityTests.ids(100)
+    let together = try ModelComparison(models: models, cachePrecisions: [.int8, .half]).compare(
+      ids: ids, protocol: Self.windows)
+    #expect(together.rows.map(\.cachePrecision) == [.int8, .half, .int8, .half])
+    #expect(together.rows.map(\.file) == [0, 0, 1, 1].map { models[$0].file.path.string })
+    for (first, precision) in [CachePrecision.int8, .half].enumerated() {
+      let apart = try ModelComparison(models: models, cachePrecisions: [precision]).compare(
+        ids: ids, protocol: Self.windows)
+      #expect(
+        apart.rows.map(\.perplexity) == [first, first + 2].map { together.rows[$0].perplexity })
+      if precision == .int8 {
+        #expect(apart.rows[1].divergence == together.rows[2].divergence)
+        #expect(apart.recommendation.sentence == together.recommendation.sentence)
+        #expect([0, 2].contains(together.recommendation.index))
+      }
+      #expect(!apart.rendered(as: .terminal).contains("cache"))
+    }
+    #expect(together.rendered(as: .terminal).contains("cache"))
+    #expect(together.rows[1].divergence?.mean != 0)
+    #expect(throws: EvaluationError.self) {
+      try ModelComparison(models: models, cachePrecisions: [])
+    }
+  }
+
   @Test("distances are those of logits computed apart")
   func apart() throws {
     let folder = try TemporaryFolder()

@@ -49,7 +49,8 @@ struct ReportTests {
     for row in models {
       #expect(
         row.keys.sorted() == [
-          "bits_per_weight", "file", "file_bits_per_weight", "file_bytes", "kl_divergence_max",
+          "bits_per_weight", "cache_key_bits", "cache_value_bits", "file", "file_bits_per_weight",
+          "file_bytes", "kl_divergence_max",
           "kl_divergence_mean", "kl_divergence_median", "kl_divergence_p99",
           "on_pareto_front", "peak_memory_bytes", "perplexity", "perplexity_change_error_percent",
           "perplexity_change_percent", "perplexity_standard_error",

@@ -20,6 +20,9 @@ import Testing
         for bits in [16, 8, 4] {
           try expectNoneInDecode(ConvertedModel.bundled(bits: bits))
         }
+        for precision in CachePrecision.allCases {
+          try expectNoneInDecode(ConvertedModel.bundled(bits: 4), cachePrecision: precision)
+        }
         // Outliers have a kernel path of their own.
         try expectNoneInDecode(ConvertedModel.bundled(bits: 4, outliers: .percent(0.5)))
       }
@@ -168,9 +171,13 @@ import Testing
     return least
   }
 
-  private func expectNoneInDecode(_ converted: ConvertedModel) throws {
+  private func expectNoneInDecode(
+    _ converted: ConvertedModel, cachePrecision: CachePrecision = .half
+  ) throws {
     for threads in [1, 2] {
-      try expectNoneInDecode(InferenceSession(model: converted.model, threads: threads))
+      try expectNoneInDecode(
+        InferenceSession(
+          model: converted.model, threads: threads, cachePrecision: cachePrecision))
     }
   }
 
