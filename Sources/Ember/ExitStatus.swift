@@ -45,6 +45,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
       case let error as CheckpointError: Self(error.category)
       case let error as TokenizerError: Self(error)
       case let error as ModelError: Self(error)
+      case let error as SessionFileError: Self(error)
       case let error as QuantizerError: Self(error)
       case let error as CalibrationError: Self(error)
       case is ErrorFeedbackError: .invalidData
@@ -130,6 +131,16 @@ extension ExitStatus {
       case .invalidMetadata, .missingTensor, .wrongTensor, .contextFull, .noTokens: .invalidData
       case .contextTooLong, .unknownToken: .usage
       case .outOfMemory: .outOfMemory
+      }
+  }
+
+  private init(_ error: SessionFileError) {
+    self =
+      switch error {
+      case .notSessionFile, .truncated, .damaged, .otherModel, .otherCache: .invalidData
+      case .unsupportedVersion: .unsupported
+      case .cannotCompress: .outOfMemory
+      case .file(let error): Self(error)
       }
   }
 

@@ -15,6 +15,7 @@ struct RunCommand: ParsableCommand {
         ember run model.q4 --prompt "Once upon a time"
         ember run model.q4 --prompt "Once upon a time" --temperature 0 -n 64 --echo
         ember run model.q4 --seed 42 --stop "The end" < prompt.txt
+        ember run model.q4 --prompt-file book.txt --session book.session
 
       The text ends where the model ends it, at --max-tokens, before a --stop text, or when the \
       context is full. Ctrl-C ends it after the current token.
@@ -59,6 +60,7 @@ struct RunCommand: ParsableCommand {
   @Flag(name: .long, help: "Go on after the token with which the model ends a text.")
   var ignoreEnd = false
 
+  @OptionGroup var session: SessionOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -78,11 +80,12 @@ struct RunCommand: ParsableCommand {
     UnsafeSignalHandlers.reportFaults(in: [model.model])
     let clock = ContinuousClock()
     let start = clock.now
-    // The model first: a wrong path is found before a prompt is typed.
+    // The files first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
     let session = try InferenceSession(
       model: loaded.model, contextLength: context, threads: threads.threads,
       cachePrecision: cache.precision)
+    let sessionFile = try self.session.file(for: model.model)
     let loading = clock.now - start
     // While a prompt is typed, too.
     let reading = ReadingProgress(loaded.model)
@@ -90,6 +93,7 @@ struct RunCommand: ParsableCommand {
     let prompt = try promptText()
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session)
+    generator.sessionFile = sessionFile
     let options = TextGenerator.Options(
       maximumTokens: maxTokens, sampling: sampling.options,
       seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
@@ -115,7 +119,8 @@ struct RunCommand: ParsableCommand {
       session: session, peakMemory: PeakMemory.bytes)
     report.loadSeconds = loading / .seconds(1)
     if result.generatedTokens > 0 {
-      report.firstTokenSeconds = Nullable(report.loadSeconds + result.promptSeconds)
+      report.firstTokenSeconds = Nullable(
+        report.loadSeconds + result.sessionSeconds + result.promptSeconds)
     }
     reading.finish()
     if streams {
@@ -124,6 +129,7 @@ struct RunCommand: ParsableCommand {
     } else {
       try JSONOutput.write(report)
     }
+    if let failure = result.sessionFailure { throw failure }
     if result.stopReason == .cancelled { throw InterruptedRun() }
   }
 
@@ -146,6 +152,8 @@ private struct RunReport: Encodable {
   var firstTokenSeconds = Nullable<Double>(nil)
   var stopReason: TextGenerator.StopReason
   var promptTokens: Int
+  /// Of them, those that the session file had.
+  var restoredTokens: Int
   var promptTokensPerSecond: Nullable<Double>
   var generatedTokens: Int
   /// Of the tokens after the first, which comes from the prompt.
@@ -161,6 +169,8 @@ private struct RunReport: Encodable {
   var keyValueCacheBytes: Int
   var cacheBits: Int
   var scratchBytes: Int
+  /// Null where none was written.
+  var sessionFileBytes: Nullable<Int>
 
   init(
     text: String, result: TextGenerator.Result, model: Model, session: InferenceSession,
@@ -173,6 +183,7 @@ private struct RunReport: Encodable {
     seed = result.seed
     stopReason = result.stopReason
     promptTokens = result.promptTokens
+    restoredTokens = result.restoredTokens
     promptTokensPerSecond = Nullable(known(result.promptTokensPerSecond))
     generatedTokens = result.generatedTokens
     let speed = known(result.decodeTokensPerSecond)
@@ -187,6 +198,7 @@ private struct RunReport: Encodable {
     keyValueCacheBytes = session.cacheBytes
     cacheBits = session.cachePrecision.rawValue
     scratchBytes = session.scratchBytes
+    sessionFileBytes = Nullable(result.sessionFileBytes > 0 ? result.sessionFileBytes : nil)
   }
 
   var statistics: String {
@@ -200,7 +212,12 @@ private struct RunReport: Encodable {
         "\(Format.fixed(loadSeconds * 1000, 1)) ms to load,"
           + " \(words(firstTokenSeconds, 1, scale: 1000)) ms to the first token"
       ),
-      ("prompt", "\(promptTokens) tokens, \(words(promptTokensPerSecond, 1)) tokens/s"),
+      (
+        "prompt",
+        "\(promptTokens) tokens,"
+          + (restoredTokens > 0 ? " \(restoredTokens) restored from the session file," : "")
+          + " \(words(promptTokensPerSecond, 1)) tokens/s"
+      ),
       (
         "decode",
         "\(generatedTokens) tokens, \(words(tokensPerSecond, 1)) tokens/s,"
@@ -213,6 +230,7 @@ private struct RunReport: Encodable {
         "\(Format.shortBytes(peakMemoryBytes)) peak; weights \(Format.shortBytes(mappedBytes))"
           + " mapped from the file, key/value cache \(Format.shortBytes(keyValueCacheBytes)),"
           + " scratch \(Format.shortBytes(scratchBytes))"
+          + (sessionFileBytes.value.map { ", session file \(Format.shortBytes($0))" } ?? "")
       ),
     ])
   }
