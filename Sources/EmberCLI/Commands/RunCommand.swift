@@ -85,7 +85,7 @@ struct RunCommand: ParsableCommand {
     let session = try InferenceSession(
       model: loaded.model, contextLength: context, threads: threads.threads,
       cachePrecision: cache.precision)
-    let sessionFile = try self.session.file(for: model.model)
+    let sessionFile = try self.session.file(for: session)
     let loading = clock.now - start
     // While a prompt is typed, too.
     let reading = ReadingProgress(loaded.model)

@@ -11,20 +11,20 @@ struct SessionOptions: ParsableArguments {
       valueName: "file"), completion: .file(), transform: OutputPath.init(argument:))
   var output: OutputPath?
 
-  /// Found out before anything is computed: a file that could not be written.
+  /// Found out before a prompt is typed: a file that could not be written, or is another model's.
   ///
   /// - Throws: `SessionFileError`, `CommandError`
-  func file(for model: FilePath) throws -> SessionFile? {
+  func file(for session: InferenceSession) throws -> SessionFile? {
     guard let output else { return nil }
     if output.namesFolder {
       throw CommandError.outputIsFolder(output.path, option: "--session")
     }
-    if output.path.namesSameFile(as: model) {
+    if output.path.namesSameFile(as: session.model.file.path) {
       throw CommandError.outputIsInput(output.path, option: "--session")
     }
     let file = SessionFile(output.path)
     do throws(SessionFileError) {
-      try file.check()
+      try file.check(for: session)
     } catch .file(.isDirectory(let path)) {
       throw CommandError.outputIsFolder(path, option: "--session")
     } catch .file(.notRegularFile(let path)) {

@@ -68,7 +68,8 @@ struct FrameReader: ~Copyable {
     }
     guard header.hasChecksum, let declared = header.contentBytes else {
       throw damaged(
-        place, expected: "a frame that declares its size and has a checksum, as `ember pack` writes",
+        place,
+        expected: "a frame that declares its size and has a checksum, as `ember pack` writes",
         found: "one without")
     }
     guard let content = Int(exactly: declared), content >= 1,

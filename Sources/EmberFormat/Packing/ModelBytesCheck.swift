@@ -53,5 +53,7 @@ struct ModelBytesCheck {
       throw .damaged(
         file.path, place: "tensor '\(record.name)'", expected: flaw.expected, found: flaw.found)
     }
+    // Not needed again: else the whole file would seem to be in this process's memory.
+    file.advise(.dontNeed, record.offset..<record.offset + record.byteCount)
   }
 }

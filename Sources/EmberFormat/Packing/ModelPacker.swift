@@ -96,7 +96,8 @@ public struct ModelPacker: Sendable {
     let content = table.count / SeekTable.entryBytes * PackedFile.frameBytes + slot.input.count
     guard content <= PackedFile.maximumContent(storedBytes: sink.position) else {
       throw .invalidContent(
-        path, "\(content) bytes of it compress to \(sink.position), which readers take for an attack")
+        path,
+        "\(content) bytes of it compress to \(sink.position), which readers take for an attack")
     }
     table += SeekTable.entry(
       stored: slot.output.count, content: slot.input.count,

@@ -59,8 +59,8 @@ public struct ModelUnpacker: Sendable {
         if modelBytes == nil { modelBytes = try Self.modelBytes(slot.output, reader.path) }
         if let modelBytes, slot.output.count > modelBytes - sink.position {
           throw FormatError.damaged(
-            reader.path, place: "content", expected: "\(modelBytes) bytes, as the model's header says",
-            found: "more")
+            reader.path, place: "content",
+            expected: "\(modelBytes) bytes, as the model's header says", found: "more")
         }
         try sink.append(slot.output)
       }

@@ -24,14 +24,23 @@ public struct SessionFile: Sendable {
 
   public init(_ path: FilePath) { self.path = path }
 
-  /// Whether a file of that name could be written. For asking before a long computation.
+  /// Whether a file of that name could be written, and whether the one that is there is of this
+  /// session's model and kind of cache. For asking before a long computation.
   ///
-  /// - Throws: `SessionFileError.file`
-  public func check() throws(SessionFileError) {
+  /// - Throws: `SessionFileError`
+  public func check(for session: InferenceSession) throws(SessionFileError) {
     do throws(FormatError) {
       try FileReplacement.check(path)
     } catch {
       throw .file(error)
+    }
+    do throws(SessionFileError) {
+      let reader = try SessionFileReader.opening(path)
+      try reader.header.requireMatch(SessionHeader(session, positions: 0), path)
+    } catch .file(.notFound) {
+      return
+    } catch {
+      throw error
     }
   }
 
