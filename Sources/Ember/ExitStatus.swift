@@ -45,6 +45,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
       case let error as CheckpointError: Self(error.category)
       case let error as TokenizerError: Self(error)
       case let error as ModelError: Self(error)
+      case let error as SessionFileError: Self(error)
       case let error as QuantizerError: Self(error)
       case let error as CalibrationError: Self(error)
       case is ErrorFeedbackError: .invalidData
@@ -131,6 +132,16 @@ extension ExitStatus {
       case .contextTooLong, .unknownToken, .stepTooLong, .invalidSequence: .usage
       case .outOfMemory, .budgetTooSmall: .outOfMemory
       case .reading: .inputOutput
+      }
+  }
+
+  private init(_ error: SessionFileError) {
+    self =
+      switch error {
+      case .notSessionFile, .truncated, .damaged, .otherModel, .otherCache: .invalidData
+      case .unsupportedVersion: .unsupported
+      case .cannotCompress: .outOfMemory
+      case .file(let error): Self(error)
       }
   }
 

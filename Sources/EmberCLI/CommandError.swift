@@ -35,6 +35,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case outputIsInput(FilePath, option: String)
   /// Standard output or a file behind it takes no more.
   case cannotWriteOutput(Errno)
+  /// Ctrl-C or another signal, before the work was done.
+  case interrupted
   /// `EMBER_KERNELS` names kernels that there are not, or that this machine cannot run.
   case kernelsUnavailable(name: String, available: [String])
 
@@ -48,6 +50,7 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .inputIsModel: .unsupported
     case .outputIsFolder, .outputNotRegularFile, .outputIsInput: .cannotCreate
     case .cannotWriteOutput: .inputOutput
+    case .interrupted: .interrupted
     case .kernelsUnavailable: .usage
     }
   }
@@ -95,6 +98,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
         + " \(option)"
     case .cannotWriteOutput(let errno):
       "standard output: cannot write: \(errno)"
+    case .interrupted:
+      "interrupted; nothing was written"
     case .kernelsUnavailable(let name, let available):
       "EMBER_KERNELS: expected one of \(available.joined(separator: ", ")), which this machine can"
         + " run, found \(name)"

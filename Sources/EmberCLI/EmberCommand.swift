@@ -20,7 +20,6 @@ struct EmberCommand: ParsableCommand {
     subcommands: [
       QuantizeCommand.self, PlanCommand.self, RunCommand.self, PerplexityCommand.self,
       CompareCommand.self, BenchCommand.self, InspectCommand.self, VerifyCommand.self,
-      TokenizeCommand.self,
-      LogitsCommand.self,
+      TokenizeCommand.self, LogitsCommand.self, PackCommand.self, UnpackCommand.self,
     ])
 }

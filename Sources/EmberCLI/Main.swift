@@ -9,6 +9,7 @@ enum Main {
   static func main() {
     StandardDescriptors.fillClosed()
     BrokenPipe.ignoreSignal()
+    FileSizeLimit.ignoreSignal()
     do {
       try CommandLineText.validate()
     } catch {

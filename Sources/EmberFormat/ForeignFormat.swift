@@ -12,6 +12,9 @@ enum ForeignFormat {
     if starts("lmgg") || starts("tjgg") || starts("fmgg") {
       return "an old GGML file; Ember converts from the original checkpoint"
     }
+    if bytes.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) {
+      return "a packed (zstd) file; run `ember unpack` on it first"
+    }
     if starts("PK\u{3}\u{4}") {
       return "a zip archive, perhaps a PyTorch checkpoint; save it as safetensors, then "
         + convert

@@ -15,6 +15,8 @@ public enum FormatError: Error, Sendable, Equatable {
   case unreadable(FilePath, operation: String, Errno)
   /// The magic is not a model file's; `found` says what it looks like and what to do about it.
   case notModelFile(FilePath, found: String)
+  /// The file is no packed model; `found` says what it looks like and what to do about it.
+  case notPackedFile(FilePath, found: String)
   /// The file ends early. `expected` is its full size, or the least that it could be.
   case truncated(FilePath, expected: Int, found: Int)
   /// A value contradicts the specification, the rest of the file or its checksum.
@@ -55,7 +57,7 @@ public enum FormatError: Error, Sendable, Equatable {
     case .notFound: .notFound
     case .isDirectory: .isDirectory
     case .notRegularFile, .unreadable: .unreadable
-    case .notModelFile: .notModelFile
+    case .notModelFile, .notPackedFile: .notModelFile
     case .truncated, .damaged: .damaged
     case .unsupportedVersion, .unsupportedFeatures, .unsupportedParts, .unsupportedBlockType:
       .unsupported
@@ -79,6 +81,8 @@ extension FormatError: CustomStringConvertible {
       "\(oneLine(path)): cannot \(operation): \(errno)"
     case .notModelFile(let path, let found):
       "\(oneLine(path)): not an Ember model file: found \(found)"
+    case .notPackedFile(let path, let found):
+      "\(oneLine(path)): not a packed model: found \(found)"
     case .truncated(let path, let expected, let found):
       "\(oneLine(path)): truncated: \(expected - found) bytes are missing, expected \(expected),"
         + " found \(found); download or convert it again"

@@ -41,6 +41,8 @@ extension ModelFile {
         throw .damaged(
           path, place: "tensor '\(tensor.name)'", expected: flaw.expected, found: flaw.found)
       }
+      // Not needed again: else the whole file would seem to be in this process's memory.
+      advise(.dontNeed, tensor.offset..<tensor.offset + tensor.byteCount)
     }
     for gap in gaps {
       // Every gap is smaller than a page, by construction of the file.

@@ -40,11 +40,19 @@ public final class ModelFile: Sendable {
   ///
   /// - Parameter verifyingChecksums: also runs `verify()`, which reads every weight.
   /// - Throws: `FormatError`, which says what is wrong with which part.
-  public init(opening path: FilePath, verifyingChecksums: Bool = false) throws(FormatError) {
-    let file = try OpenFile.reading(path)
+  public convenience init(
+    opening path: FilePath, verifyingChecksums: Bool = false
+  ) throws(FormatError) {
+    try self.init(opening: path, named: path)
+    if verifyingChecksums { try verify() }
+  }
+
+  /// - Parameter name: the path that errors name, where a temporary one would say nothing.
+  init(opening path: FilePath, named name: FilePath) throws(FormatError) {
+    let file = try OpenFile.reading(path, named: name)
     let contents = try Contents(reading: file)
     let mapping = try MappedFile(file, byteCount: contents.fileBytes)
-    self.path = path
+    self.path = name
     fileBytes = contents.fileBytes
     version = Int(FileHeader.supportedVersion)
     tensors = contents.tensors
@@ -55,7 +63,6 @@ public final class ModelFile: Sendable {
     gaps = contents.gaps
     self.file = file
     self.mapping = mapping
-    if verifyingChecksums { try verify() }
   }
 
   /// The tensor of that name, or nil. O(1).

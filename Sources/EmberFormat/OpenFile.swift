@@ -14,7 +14,11 @@ package struct OpenFile: ~Copyable, Sendable {
   package let path: FilePath
 
   /// Opens a regular file for reading.
-  package static func reading(_ path: FilePath) throws(FormatError) -> OpenFile {
+  ///
+  /// - Parameter name: the path that errors name; the same by default.
+  package static func reading(
+    _ path: FilePath, named name: FilePath? = nil
+  ) throws(FormatError) -> OpenFile {
     let descriptor: CInt
     do {
       // Without waiting: opening a pipe would otherwise hang until someone writes to it.
@@ -23,7 +27,7 @@ package struct OpenFile: ~Copyable, Sendable {
       throw error == .noSuchFileOrDirectory
         ? .notFound(path) : .unreadable(path, operation: "open", error)
     }
-    let file = OpenFile(descriptor: descriptor, path: path)
+    let file = OpenFile(descriptor: descriptor, path: name ?? path)
     let status = try file.status()
     if status.isDirectory { throw .isDirectory(path) }
     guard status.isRegularFile else { throw .notRegularFile(path) }

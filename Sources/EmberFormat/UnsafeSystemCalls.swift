@@ -74,6 +74,22 @@ package enum SystemCall {
     return written
   }
 
+  /// The next bytes of a stream, 0 at its end.
+  static func read(
+    _ descriptor: CInt, _ buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    try repeating { platformRead(descriptor, buffer.baseAddress, buffer.count) }
+  }
+
+  /// Bytes appended to a stream, at least one.
+  static func write(
+    _ descriptor: CInt, _ buffer: UnsafeRawBufferPointer
+  ) throws(Errno) -> Int {
+    let written = try repeating { platformWrite(descriptor, buffer.baseAddress, buffer.count) }
+    guard written > 0 || buffer.isEmpty else { throw .ioError }
+    return written
+  }
+
   static func setPermissions(_ descriptor: CInt, _ mode: mode_t) throws(Errno) {
     _ = try repeating { fchmod(descriptor, mode) }
   }
@@ -225,6 +241,16 @@ private func platformWrite(
   _ descriptor: CInt, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: off_t
 ) -> Int {
   pwrite(descriptor, buffer, count, offset)
+}
+private func platformRead(
+  _ descriptor: CInt, _ buffer: UnsafeMutableRawPointer?, _ count: Int
+) -> Int {
+  read(descriptor, buffer, count)
+}
+private func platformWrite(
+  _ descriptor: CInt, _ buffer: UnsafeRawPointer?, _ count: Int
+) -> Int {
+  write(descriptor, buffer, count)
 }
 private func platformRename(_ from: UnsafePointer<CChar>, _ to: UnsafePointer<CChar>) -> CInt {
   rename(from, to)

@@ -19,8 +19,11 @@ public import EmberTokenizer
 public final class TextGenerator {
   private let model: Model
   private let tokenizer: Tokenizer
-  private let session: InferenceSession
+  let session: InferenceSession
   private let speculation: Speculation?
+  /// Where the positions of a text are looked up before they are computed, and kept for the next
+  /// text that begins alike; nil for nowhere.
+  public var sessionFile: SessionFile?
 
   /// - Parameters:
   ///   - session: of the same model; each text starts it anew.
@@ -102,9 +105,18 @@ public final class TextGenerator {
     /// The generated text, without the prompt.
     public var text = ""
     public var ids: [Int32] = []
+    /// Tokens of the prompt that the session file had, so that they were not computed.
+    public var restoredTokens = 0
+    /// What the session file was read and written for before the first token, in seconds.
+    public var sessionSeconds = 0.0
+    /// Bytes of the session file at the end; 0 without one.
+    public var sessionFileBytes = 0
+    /// Why the session file could not be written; the text is whole all the same.
+    public var sessionFailure: SessionFileError?
 
+    /// Of the tokens that were computed.
     public var promptTokensPerSecond: Double {
-      promptSeconds > 0 ? Double(promptTokens) / promptSeconds : 0
+      promptSeconds > 0 ? Double(promptTokens - restoredTokens) / promptSeconds : 0
     }
     public var decodeTokensPerSecond: Double {
       decodeSeconds > 0 ? Double(decodeSteps) / decodeSeconds : 0
@@ -125,16 +137,18 @@ public final class TextGenerator {
   ///   - emit: takes the text as it comes, in whole characters; what may become a stop string is
   ///     held back until it has not.
   /// - Throws: `GenerationError`; `ModelError.noTokens` for an empty prompt without a token to begin
-  ///   with; and what `emit` throws.
+  ///   with; `SessionFileError` where the session file cannot be used, but not where it cannot be
+  ///   written (see `Result.sessionFailure`); and what `emit` throws.
   public func generate(
     prompt: String, options: Options, isCancelled: () -> Bool = { false },
     emit: (String) throws -> Void
   ) throws -> Result {
     try options.validate()
-    var history = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
+    let history = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
     var result = Result(promptTokens: history.count, seed: options.seed)
     var output = TextOutput(tokenizer, after: history, stopStrings: options.stopStrings)
     if let logits = try compute(prompt: history, isCancelled, &result) {
+      saveAfterPrompt(history, &result)
       var loop = DecodeLoop(
         session: session, options: options, speculation: speculation, prompt: history,
         endTokens: options.stopsAtEndOfSequence ? endTokens : [])
@@ -148,6 +162,7 @@ public final class TextGenerator {
     }
     if result.stopReason != .stopString { try output.finish(emit) }
     result.text = output.text
+    save(history + result.ids, &result)
     return result
   }
 
@@ -155,12 +170,12 @@ public final class TextGenerator {
   private func compute(
     prompt: [Int32], _ isCancelled: () -> Bool, _ result: inout Result
   ) throws -> UnsafeMutableBufferPointer<Float>? {
+    let restored = try restore(prompt, &result)
     let clock = ContinuousClock()
     let start = clock.now
     defer { result.promptSeconds = (clock.now - start).seconds }
-    session.truncate(to: 0)
     var logits: UnsafeMutableBufferPointer<Float>?
-    for first in stride(from: 0, to: prompt.count, by: session.chunkLength) {
+    for first in stride(from: restored, to: prompt.count, by: session.chunkLength) {
       if isCancelled() { return nil }
       logits = try session.append(
         Array(prompt[first..<min(first + session.chunkLength, prompt.count)]))

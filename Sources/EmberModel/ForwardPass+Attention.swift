@@ -31,7 +31,8 @@ extension ForwardPass {
       }
     }
     cache.store(
-      layer: layer, head: head, position: segment.position(ofToken: t), key: key, value: value, kernels: kernels)
+      layer: layer, head: head, position: segment.position(ofToken: t), key: key, value: value,
+      kernels: kernels)
   }
 
   /// attended[t] = softmax(query · keys) · values, for all heads.

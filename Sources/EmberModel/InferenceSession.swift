@@ -23,13 +23,13 @@ public final class InferenceSession {
   public let chunkLength: Int
   public let kernels: Kernels
   /// Positions in the cache.
-  public private(set) var position = 0
+  public internal(set) var position = 0
 
   /// Where its memory goes.
   public let plan: MemoryPlan
   private let weights: Weights
   private let residency: Residency
-  private let cache: KeyValueCache
+  let cache: KeyValueCache
   private let scratch: Scratch
   private let team: ThreadTeam
   private let choosesThreads: Bool

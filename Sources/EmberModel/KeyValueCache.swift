@@ -100,6 +100,25 @@ package final class KeyValueCache: @unchecked Sendable {
     (values(layer, head) + positions * layout.values).assumingMemoryBound(to: UInt16.self)
   }
 
+  /// Bytes that sixteen positions of one head take, which is how they are saved.
+  var groupBytes: Int { 16 * layout.total }
+
+  /// The same positions' keys, values, scales of the keys and scales of the values; each of them lies
+  /// in one piece, sixteen positions after sixteen.
+  ///
+  /// - Parameter groups: of sixteen positions, inside the capacity.
+  func parts(
+    layer: Int, head: Int, groups: Range<Int>
+  ) -> [UnsafeMutableRawBufferPointer] {
+    precondition(groups.lowerBound >= 0 && 16 * groups.upperBound <= positions)
+    var start = keys(layer, head)
+    return [layout.keys, layout.values, layout.scales, layout.scales].map { bytes in
+      defer { start += positions * bytes }
+      return UnsafeMutableRawBufferPointer(
+        start: start + groups.lowerBound * 16 * bytes, count: groups.count * 16 * bytes)
+    }
+  }
+
   /// Attention to one head, without the queries.
   func attention(layer: Int, head: Int) -> ember_attention {
     var work = ember_attention()

@@ -14,13 +14,15 @@ struct JSONKeyTests {
       ["compare", "model.q8", "model.q4", "--text", "text.txt"], ["inspect", "model.q4"],
       ["bench", "model.q4", "--generate", "2", "--prompt-tokens", "8", "--repetitions", "1"],
       ["verify", "model.q4"], ["tokenize", "model.q4", "--text", "the"],
-      ["logits", "model.q4", "--tokens", "1,2,3"],
+      ["logits", "model.q4", "--tokens", "1,2,3"], ["pack", "model.q4"],
+      ["unpack", "model.q4.zst"],
     ])
   func keys(_ arguments: [String]) async throws {
     let checkpoint = try TinyCheckpoint()
     try await checkpoint.quantize(bits: 4)
     try await checkpoint.quantize(bits: 8)
     try checkpoint.write(String(repeating: "the note on the hat ", count: 40), to: "text.txt")
+    if arguments[0] == "unpack" { _ = try await checkpoint.ember("pack", "model.q4") }
     let result = try await EmberProcess.run(arguments + ["--json"], in: checkpoint.folder)
     #expect(result.status == 0, "\(result.error)")
     #expect(result.error.isEmpty)

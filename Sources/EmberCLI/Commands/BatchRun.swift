@@ -37,7 +37,7 @@ struct BatchRun {
     let session = try ParallelSession(model: loaded.model, plan: plan, threads: threads)
     var generation = self.generation
     generation.seed = seed ?? output.options?.seed ?? .random(in: .min ... .max)
-    let options = recordOptions(generation, plan.contextLength, loaded.model)
+    let options = try recordOptions(generation, plan.contextLength, loaded.model)
     try output.check(options)
     var failures = output.failures
     Interruption.catchSignals()
@@ -82,10 +82,11 @@ struct BatchRun {
 
   private func recordOptions(
     _ generation: TextGenerator.Options, _ contextLength: Int, _ model: Model
-  ) -> BatchRecord.Options {
+  ) throws -> BatchRecord.Options {
     let sampling = generation.sampling
     return BatchRecord.Options(
-      model: model.file.fingerprint, seed: generation.seed, temperature: sampling.temperature,
+      model: String(try model.file.fingerprint().prefix(16)), seed: generation.seed,
+      temperature: sampling.temperature,
       topK: sampling.topK, topP: sampling.topP, minP: sampling.minP,
       repetitionPenalty: sampling.repetitionPenalty,
       maxTokens: generation.maximumTokens ?? .max, stop: generation.stopStrings,
@@ -101,19 +102,24 @@ struct BatchRun {
     if before > 0 { prompts += ", \(before) of them before" }
     if failures > 0 { prompts += ", \(failures) without a text" }
     let speed = seconds > 0 ? Double(done.generatedTokens) / seconds : 0
+    let tokens =
+      "\(done.generatedTokens) generated, \(done.promptTokens) of prompts,"
+      + " in \(Format.fixed(seconds, 1)) s and \(done.steps) passes over the weights:"
+    let threads = session.decodeThreadCount
+    let streamed =
+      session.bytesStreamed == 0
+      ? "" : ", \(Format.shortBytes(session.bytesStreamed)) read from the file"
     return Listing.rendered([
       ("seed", "\(seed)"),
       ("prompts", "\(prompts), \(session.sequenceCount) at a time"),
       (
         "tokens",
-        "\(done.generatedTokens) generated, \(done.promptTokens) of prompts,"
-          + " in \(Format.fixed(seconds, 1)) s and \(done.steps) passes over the weights:"
-          + " \(Format.fixed(speed, 1)) tokens/s on \(session.decodeThreadCount)"
-          + " thread\(session.decodeThreadCount == 1 ? "" : "s")"
+        tokens + " \(Format.fixed(speed, 1)) tokens/s on \(threads)"
+          + " thread\(threads == 1 ? "" : "s")\(streamed)"
       ),
       (
         "memory",
-        "\(Format.shortBytes(PeakMemory.bytes)) peak; key/value caches"
+        "\(Format.shortBytes(ProcessMemory.peak)) peak; key/value caches"
           + " \(Format.shortBytes(session.cacheBytes)), scratch"
           + " \(Format.shortBytes(session.scratchBytes))"
       ),

@@ -15,6 +15,7 @@ struct RunCommand: ParsableCommand {
         ember run model.q4 --prompt "Once upon a time"
         ember run model.q4 --prompt "Once upon a time" --temperature 0 -n 64 --echo
         ember run model.q4 --seed 42 --stop "The end" < prompt.txt
+        ember run model.q4 --prompt-file book.txt --session book.session
 
       The text ends where the model ends it, at --max-tokens, before a --stop text, or when the \
       context is full. Ctrl-C ends it after the current token.
@@ -69,6 +70,7 @@ struct RunCommand: ParsableCommand {
   var speculation: SpeculationOptions
 
   @OptionGroup(title: "Many prompts") var batch: BatchOptions
+  @OptionGroup var session: SessionOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
@@ -116,6 +118,7 @@ struct RunCommand: ParsableCommand {
       model: loaded.model, plan: plan, threads: threads.threads)
     let speculation = try speculation.speculation(
       for: session, draft: draft, threads: threads.threads)
+    let sessionFile = try self.session.file(for: session)
     let loading = clock.now - start
     // While a prompt is typed, too.
     let reading = ReadingProgress(loaded.model, plan: plan)
@@ -124,6 +127,7 @@ struct RunCommand: ParsableCommand {
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session,
       speculation: speculation)
+    generator.sessionFile = sessionFile
     Interruption.catchSignals()
     let streams = !json.json
     if streams, echo { try StandardOutput.write(prompt) }
@@ -145,7 +149,8 @@ struct RunCommand: ParsableCommand {
       session: session)
     report.loadSeconds = loading / .seconds(1)
     if result.generatedTokens > 0 {
-      report.firstTokenSeconds = Nullable(report.loadSeconds + result.promptSeconds)
+      report.firstTokenSeconds = Nullable(
+        report.loadSeconds + result.sessionSeconds + result.promptSeconds)
     }
     reading.finish()
     let memory = MemoryReport(session, result)
@@ -155,6 +160,7 @@ struct RunCommand: ParsableCommand {
     } else {
       try JSONOutput.write(Joined(report, memory))
     }
+    if let failure = result.sessionFailure { throw failure }
     if result.stopReason == .cancelled { throw InterruptedRun() }
   }
 
@@ -177,6 +183,8 @@ private struct RunReport: Encodable {
   var firstTokenSeconds = Nullable<Double>(nil)
   var stopReason: TextGenerator.StopReason
   var promptTokens: Int
+  /// Of them, those that the session file had.
+  var restoredTokens: Int
   var promptTokensPerSecond: Nullable<Double>
   var generatedTokens: Int
   /// Of the tokens after the first, which comes from the prompt.
@@ -194,6 +202,8 @@ private struct RunReport: Encodable {
   var decodeThreads: Int
   var contextLength: Int
   var cacheBits, cacheKeyBits, cacheValueBits: Int
+  /// Null where none was written.
+  var sessionFileBytes: Nullable<Int>
 
   init(
     text: String, result: TextGenerator.Result, model: Model, session: InferenceSession
@@ -205,6 +215,7 @@ private struct RunReport: Encodable {
     seed = result.seed
     stopReason = result.stopReason
     promptTokens = result.promptTokens
+    restoredTokens = result.restoredTokens
     promptTokensPerSecond = Nullable(known(result.promptTokensPerSecond))
     generatedTokens = result.generatedTokens
     let speed = known(result.decodeTokensPerSecond)
@@ -221,6 +232,7 @@ private struct RunReport: Encodable {
     cacheBits = session.cachePrecision.bits
     cacheKeyBits = session.cachePrecision.keyBits
     cacheValueBits = session.cachePrecision.valueBits
+    sessionFileBytes = Nullable(result.sessionFileBytes > 0 ? result.sessionFileBytes : nil)
   }
 
   var statistics: String {
@@ -234,7 +246,12 @@ private struct RunReport: Encodable {
         "\(Format.fixed(loadSeconds * 1000, 1)) ms to load,"
           + " \(words(firstTokenSeconds, 1, scale: 1000)) ms to the first token"
       ),
-      ("prompt", "\(promptTokens) tokens, \(words(promptTokensPerSecond, 1)) tokens/s"),
+      (
+        "prompt",
+        "\(promptTokens) tokens,"
+          + (restoredTokens > 0 ? " \(restoredTokens) restored from the session file," : "")
+          + " \(words(promptTokensPerSecond, 1)) tokens/s"
+      ),
       (
         "decode",
         "\(generatedTokens) tokens, \(words(tokensPerSecond, 1)) tokens/s,"
@@ -253,6 +270,9 @@ private struct RunReport: Encodable {
     lines += [
       ("stopped", stopReason.words(contextLength: contextLength))
     ]
+    if let bytes = sessionFileBytes.value {
+      lines.append(("session", "\(Format.shortBytes(bytes)) saved for the next run"))
+    }
     return Listing.rendered(lines)
   }
 }

@@ -33,7 +33,7 @@ struct BatchRecord: Codable, Equatable {
     var stop: [String]
     var ignoreEnd: Bool
     var context: Int
-    var cacheBits: Int
+    var cacheBits: String
 
     enum CodingKeys: String, CodingKey, CaseIterable {
       case model, seed, temperature, stop, context

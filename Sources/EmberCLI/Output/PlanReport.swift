@@ -97,7 +97,7 @@ struct PlanReport: Encodable {
     ringBytes = plan.ringBytes
     contextLength = plan.contextLength
     modelContextLength = subject.architecture.contextLength
-    cacheBits = plan.cachePrecision.rawValue
+    cacheBits = plan.cachePrecision.bits
     keyValueCacheBytes = plan.cacheBytes
     scratchBytes = plan.scratchBytes
     chunkTokens = plan.chunkLength
@@ -109,7 +109,7 @@ struct PlanReport: Encodable {
     caches = Set([own, plan.contextLength, min(own, 2048)]).sorted().flatMap { positions in
       CachePrecision.allCases.map { precision in
         Cache(
-          positions: positions, bits: precision.rawValue,
+          positions: positions, bits: precision.bits,
           bytes: MemoryPlan.cacheBytes(
             of: subject.architecture, positions: positions, precision: precision))
       }
@@ -256,16 +256,16 @@ extension PlanReport {
   }
 
   private var cacheTable: String {
-    let bits = CachePrecision.allCases.map(\.rawValue)
+    let precisions = CachePrecision.allCases
     let rows = Set(caches.map(\.positions)).sorted().map { positions in
       [Format.grouped(positions)]
-        + bits.map { bits in
-          caches.first { $0.positions == positions && $0.bits == bits }
+        + precisions.map { precision in
+          caches.first { $0.positions == positions && $0.bits == precision.bits }
             .map { Format.shortBytes($0.bytes) } ?? ""
         }
     }
     return TextTable(
-      header: ["key/value cache of"] + bits.map { "\($0) bits" }, rows: rows
+      header: ["key/value cache of"] + precisions.map { "\($0.rawValue) bits" }, rows: rows
     ).rendered(as: .listing)
   }
 

@@ -32,6 +32,12 @@ struct BrokenPipe: Error {
   static func ignoreSignal() { signal(SIGPIPE, SIG_IGN) }
 }
 
+/// A limit on the size of files, as `ulimit -f` sets it.
+enum FileSizeLimit {
+  /// Makes writing fail instead of ending the process, so that files are cleaned up first.
+  static func ignoreSignal() { signal(SIGXFSZ, SIG_IGN) }
+}
+
 extension ExitStatus {
   func exit() -> Never { Foundation.exit(rawValue) }
 }
