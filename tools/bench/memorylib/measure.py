@@ -151,9 +151,6 @@ def death(outcome: Outcome, stage: str) -> str:
 def _read_ember(result: Result, outcome: Outcome) -> None:
     result.death = death(outcome, "not done")
     result.peak_resident = outcome.peak_resident
-    plan = outcome.errors
-    result.pinned = _size(plan, "pinned")
-    result.planned_read = _size(plan, "streamed per token")
     if result.death:
         return
     reply = json.loads(outcome.output)
@@ -162,6 +159,11 @@ def _read_ember(result: Result, outcome: Outcome) -> None:
     result.first_token_seconds = reply["load_seconds"] + reply["first_token_seconds"]
     result.peak_resident = reply["peak_memory_bytes"]
     result.weights_per_token = reply["weight_bytes_per_token"]
+    # In the object's part about memory, or in the line about the plan.
+    for name, key, words in (("pinned", "pinned_bytes", "pinned"),
+                             ("planned_read", "streamed_bytes_per_token", "streamed per token")):
+        value = _find(reply, key)
+        setattr(result, name, _size(outcome.errors, words) if value is None else value)
     if result.planned_read is not None and result.pinned is None:
         result.pinned = 0.0
     # The object is printed when the last token is there.
@@ -169,6 +171,14 @@ def _read_ember(result: Result, outcome: Outcome) -> None:
     speed = reply["tokens_per_second"]
     rate = outcome.read_rate(end - result.tokens / speed, end) if speed else None
     result.read_per_token = rate / speed if rate is not None and speed else None
+
+
+def _find(values: dict[str, Any], key: str) -> float | None:
+    """The number of a key, wherever in the object it is."""
+    if isinstance(values.get(key), (int, float)):
+        return float(values[key])
+    inner = (_find(value, key) for value in values.values() if isinstance(value, dict))
+    return next((value for value in inner if value is not None), None)
 
 
 def _size(text: str, what: str) -> float | None:

@@ -181,7 +181,7 @@ class Report:
             if not all(values):
                 continue
             ratio = statistics.median(values[-1]) / statistics.median(values[0])
-            rows.append([_name(setting), *map(_spread, values), f"{ratio:.2f}"])
+            rows.append([_name(setting), *map(spread, values), f"{ratio:.2f}"])
             for threads in plan.threads:
                 rows[-1].append(
                     self._ratio(setting, "decode", threads, plan.generate, busy)
