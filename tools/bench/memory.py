@@ -6,7 +6,7 @@ shape, 4 bits; each run gets a memory cgroup of its own, with a limit in percent
 own file, and begins with the file out of the page cache. They take turns, A B A B:
 
   tokens/s, bytes read per token   after the first token, until the end
-  of the disk's speed              four reads of 4 MB at a time past the cache, just before the run
+  of the disk's speed              four reads of 4 MB at a time past the cache, before and after
   held                             charged to the cgroup less file pages, sampled 20 times a second
   resident                         the process's own peak, mapped file pages included
 
