@@ -4,6 +4,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -58,7 +60,11 @@ def cached_bytes(path: Path) -> int:
 
 
 def bandwidth(path: Path, seconds: float) -> float:
-    """Bytes/s of reading a file from front to back past the page cache, several reads at once."""
+    """Bytes/s of reading a file from front to back past the page cache, several reads at once.
+
+    The processors are kept from sleeping meanwhile, as they are when a model computes: a virtual
+    machine's disk was measured at 0.6 to 0.9 GB/s with idle processors, 0.9 to 1.4 with busy.
+    """
     whole = path.stat().st_size // READ_BYTES * READ_BYTES
     if not whole:
         raise SystemExit(f"{path}: expected {READ_BYTES} bytes or more, found less")
@@ -67,6 +73,11 @@ def bandwidth(path: Path, seconds: float) -> float:
     place = 0
     done = 0
     errors: list[OSError] = []
+    spinning = [
+        subprocess.Popen(
+            ["nice", "-n", "19", sys.executable, "-c", "while True: pass"],
+            stdin=subprocess.DEVNULL)
+        for _ in os.sched_getaffinity(0)]
     start = time.perf_counter()
 
     def read() -> None:
@@ -93,6 +104,9 @@ def bandwidth(path: Path, seconds: float) -> float:
         taken = time.perf_counter() - start
     finally:
         os.close(descriptor)
+        for process in spinning:
+            process.kill()
+            process.wait()
     if errors:
         raise errors[0]
     return done / taken
