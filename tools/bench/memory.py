@@ -183,8 +183,9 @@ def main() -> None:
         files.make(args.cache, shape, args.ember, args.reuse, not args.without_llama)
         for shape in args.shapes]
     report = make_report(args)
-    # `timeout` and service managers ask so; it ends like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # `timeout` and service managers ask so; a shell's background jobs ignore Ctrl-C otherwise.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     clock = Clock(args.minutes)
     try:
         if args.soak:

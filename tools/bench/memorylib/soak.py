@@ -39,7 +39,7 @@ class Soak:
         return (min(values), statistics.median(values), max(values)) if values else None
 
     def slope(self) -> float | None:
-        """Bytes/s, by least squares: of the texts' peaks where there are three, else of samples.
+        """Bytes/s, by least squares: of the texts' peaks where there are three, else of warm samples.
 
         Within a text the key/value cache grows, and its end gives that back; peaks do not show it.
         """
@@ -47,7 +47,9 @@ class Soak:
             step = self.seconds / len(self.peaks)
             points = [(index * step, float(peak)) for index, peak in enumerate(self.peaks)]
         else:
-            points = [(sample.time, float(sample.held)) for sample in self.warm]
+            points = [
+                (sample.time, float(sample.held)) for sample in self.samples
+                if sample.time >= WARM_SECONDS]
         if len(points) < 3:
             return None
         times, values = zip(*points, strict=True)
