@@ -9,6 +9,7 @@ more than libllama.
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import importlib.util
 import json
@@ -26,6 +27,7 @@ FLOAT16_FILE = 1  # LLAMA_FTYPE_MOSTLY_F16
 ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR
 
 
+@functools.cache
 def bindings() -> Any:
     """The module llama_cpp.llama_cpp, imported without running the package's __init__."""
     spec = importlib.util.find_spec("llama_cpp")

@@ -47,7 +47,7 @@ class Report:
             peaks = self._machine("int8 peak", threads)
             if values and peaks:
                 yield (f"- At {_threads(threads)}, measured between the tests: read bandwidth"
-                       f" {_spread(values, 1e9)} GB/s, int8 peak {_spread(peaks, 1e9)} GOPS")
+                       f" {spread(values, 1e9)} GB/s, int8 peak {spread(peaks, 1e9)} GOPS")
         top = "the same top token" if self.agreement.same_top_token else "a near tie for the top"
         yield (f"- Both compute the same function: at F16, behind {self.agreement.tokens} tokens,"
                f" logits within {self.agreement.largest_difference:.2g} of their standard"
@@ -78,7 +78,7 @@ class Report:
                 if column < 3 or any(row[column] not in ("", MISSING) for row in rows)]
         if len(kept) == 3:
             return ""
-        return _table([header[column] for column in kept],
+        return table([header[column] for column in kept],
                       [[row[column] for column in kept] for row in rows], left=1)
 
     def _speed_row(self, setting: Setting, threads: int) -> list[str]:
@@ -88,7 +88,7 @@ class Report:
         decode = measured.values(label, "decode", threads, plan.generate)
         speed = rate = share = MISSING
         if decode:
-            speed = _spread(decode)
+            speed = spread(decode)
             if label in measured.weight_bytes:
                 bytes_per_second = statistics.median(decode) * measured.weight_bytes[label]
                 rate = f"{bytes_per_second / 1e9:.1f}"
@@ -100,7 +100,7 @@ class Report:
                rate, share]
         for length in plan.prompts:
             values = measured.values(label, "prompt", threads, length)
-            cell = _spread(values) if values else MISSING
+            cell = spread(values) if values else MISSING
             peaks = self._machine("int8 peak", threads)
             if values and peaks and setting.bits < 16 and length in measured.operations:
                 used = statistics.median(values) * measured.operations[length]
@@ -108,7 +108,7 @@ class Report:
             row.append(cell)
         start = measured.values(label, "start", 0)
         peak = measured.values(label, "peak", 0)
-        row.append((_spread(start) if start else MISSING) if first else "")
+        row.append((spread(start) if start else MISSING) if first else "")
         row.append((f"{statistics.median(peak) / 1e6:.4g}" if peak else MISSING) if first else "")
         row.append((f"{statistics.median(peak) / file_bytes:.2f}" if peak and file_bytes
                     else MISSING) if first else "")
@@ -136,7 +136,7 @@ class Report:
             f"{setting.type} {self._megabytes(setting)}" for setting in self._of(LlamaSetting)))
         return (
             "Times better than llama.cpp's best setting at the same bits, which is named; its"
-            f" files: {sizes}\n\n" + _table(
+            f" files: {sizes}\n\n" + table(
                 ["Ember", *(f"{setting.label} ({self._megabytes(setting)})"
                             for setting in settings)], rows, left=1))
 
@@ -181,12 +181,12 @@ class Report:
             if not all(values):
                 continue
             ratio = statistics.median(values[-1]) / statistics.median(values[0])
-            rows.append([_name(setting), *map(_spread, values), f"{ratio:.2f}"])
+            rows.append([_name(setting), *map(spread, values), f"{ratio:.2f}"])
             for threads in plan.threads:
                 rows[-1].append(
                     self._ratio(setting, "decode", threads, plan.generate, busy)
                     if isinstance(setting, EmberSetting) else "")
-        return _table(header, rows, left=1)
+        return table(header, rows, left=1)
 
 
 def _name(setting: Setting) -> str:
@@ -198,7 +198,7 @@ def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _spread(values: list[float], unit: float = 1) -> str:
+def spread(values: list[float], unit: float = 1) -> str:
     numbers = [statistics.median(values) / unit, min(values) / unit, max(values) / unit]
     median, low, high = (_short(number) for number in numbers)
     return f"{median} ({low}–{high})" if len(values) > 1 else median
@@ -208,7 +208,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _table(header: list[str], rows: list[list[str]], left: int) -> str:
+def table(header: list[str], rows: list[list[str]], left: int) -> str:
     rule = [":--" if column < left else "--:" for column in range(len(header))]
     lines = [header, rule, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

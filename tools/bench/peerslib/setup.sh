@@ -1,4 +1,4 @@
-# Sets up what tools/bench/peers and tools/bench/quality need; sourced by them. They define `say`.
+# Sets up what tools/bench/peers, quality and memory need; sourced by them. They define `say`.
 
 cache=${EMBER_PEERS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ember-peers}
 llama_version=${EMBER_PEERS_LLAMA:-0.3.36}

@@ -13,11 +13,9 @@ import numpy as np
 from peerslib import weights
 
 
-def write(checkpoint: weights.Checkpoint, output: Path) -> None:
-    """Matrices in f16, norms in f32, no vocabulary: tokens are given by their ids."""
-    shape = checkpoint.shape
-    writer = gguf.GGUFWriter(output, "llama")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+def describe(writer: gguf.GGUFWriter, shape: weights.Shape, file_type: gguf.LlamaFileType) -> None:
+    """The metadata of a Llama model without a vocabulary: tokens are given by their ids."""
+    writer.add_file_type(file_type)
     writer.add_vocab_size(shape.vocabulary)
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
@@ -29,6 +27,12 @@ def write(checkpoint: weights.Checkpoint, output: Path) -> None:
     writer.add_rope_freq_base(shape.rope_base)
     writer.add_layer_norm_rms_eps(shape.epsilon)
     writer.add_tokenizer_model("no_vocab")
+
+
+def write(checkpoint: weights.Checkpoint, output: Path) -> None:
+    """Matrices in f16, norms in f32."""
+    writer = gguf.GGUFWriter(output, "llama")
+    describe(writer, checkpoint.shape, gguf.LlamaFileType.MOSTLY_F16)
     for name, values in checkpoint.parts:
         kind = np.float32 if values.ndim == 1 else np.float16
         writer.add_tensor(name + ".weight", np.ascontiguousarray(values, dtype=kind))
