@@ -39,7 +39,8 @@ package enum CacheCodes {
       for i in 0..<16 { store(i, 0x88) }
       return Half.bits(largest.isFinite ? .infinity : .nan)
     }
-    return withUnsafeTemporaryAllocation(byteCount: 72 * 4 + 32, alignment: 64) { memory in
+    // On the stack: with a larger alignment it would be on the heap.
+    return withUnsafeTemporaryAllocation(byteCount: 72 * 4 + 32, alignment: 16) { memory in
       guard let start = memory.baseAddress else { return 0 }
       // 32 numbers, their importance, eight factors; then 32 codes.
       let floats = start.assumingMemoryBound(to: Float.self)

@@ -33,13 +33,13 @@ struct BatchRun {
     var request = memory.request(context: context, cachePrecision: cachePrecision)
     request.sequences = min(parallel, file.prompts.count)
     let plan = try MemoryPlan(for: loaded.model, request)
-    StandardError.write("plan     \(plan.summary)\n")
     let session = try ParallelSession(model: loaded.model, plan: plan, threads: threads)
     var generation = self.generation
     generation.seed = seed ?? output.options?.seed ?? .random(in: .min ... .max)
     let options = try recordOptions(generation, plan.contextLength, loaded.model)
     try output.check(options)
     var failures = output.failures
+    plan.announce(isAskedFor: memory.memory != nil)
     Interruption.catchSignals()
     let clock = ContinuousClock()
     let start = clock.now

@@ -113,7 +113,6 @@ struct RunCommand: ParsableCommand {
       context: context?.request ?? .automatic, cachePrecision: cache.precision)
     request.promisedBytes = draft?.plan.modelBytes ?? 0
     let plan = try MemoryPlan(for: loaded.model, request)
-    if !json.json { StandardError.write("plan     \(plan.summary)\n") }
     let session = try InferenceSession(
       model: loaded.model, plan: plan, threads: threads.threads)
     let speculation = try speculation.speculation(
@@ -130,6 +129,7 @@ struct RunCommand: ParsableCommand {
     generator.sessionFile = sessionFile
     Interruption.catchSignals()
     let streams = !json.json
+    if streams { plan.announce(isAskedFor: memory.memory != nil) }
     if streams, echo { try StandardOutput.write(prompt) }
     let result: TextGenerator.Result
     do {

@@ -1,6 +1,12 @@
 import Ember
 
 extension MemoryPlan {
+  /// Says where the memory goes, before work begins; where all is as it would be without a budget,
+  /// only if one was asked for.
+  func announce(isAskedFor: Bool) {
+    if isAskedFor || weights != .mapped { StandardError.write("plan     \(summary)\n") }
+  }
+
   /// One line: what there is, and what for.
   var summary: String {
     var parts: [String] = []
