@@ -81,7 +81,7 @@ struct MemoryPlanner {
       let allowed = longest(min(context, 64)...context) { cacheBytes($0) <= free / 4 }
       context = allowed ?? min(context, 64)
     }
-    var chunk = min(request.chunkLength ?? Self.streamingChunk, context)
+    var chunk = min(request.chunkLength ?? Self.streamingChunk, context * request.sequences)
     while chunk > 16, scratchBytes(context: context, chunk: chunk) > budget / 32 {
       chunk = max(16, chunk - 16)
     }
@@ -127,7 +127,8 @@ struct MemoryPlanner {
   // MARK: - What all plans have
 
   private func base(context: Int, chunk: Int) -> MemoryPlan {
-    let chunk = max(1, min(chunk, context))
+    // Both are below 2^27: no overflow. A step has room for a token of every sequence.
+    let chunk = max(request.sequences, min(chunk, context * request.sequences))
     return MemoryPlan(
       budget: budget, weights: .mapped, contextLength: context,
       cachePrecision: request.cachePrecision, chunkLength: chunk, sequences: request.sequences,
@@ -148,7 +149,7 @@ struct MemoryPlanner {
   private func scratchBytes(context: Int, chunk: Int) -> Int {
     Scratch.byteCount(
       architecture: architecture, precision: request.cachePrecision, contextLength: context,
-      capacity: max(chunk, request.sequences),
+      capacity: chunk,
       logitsCapacity: max(request.sequences, Activations.tokensPerTile))
   }
 
