@@ -103,7 +103,7 @@ public struct MemoryRequest: Sendable, Equatable {
     self.context = context
     self.cachePrecision = cachePrecision
     self.chunkLength = chunkLength
-    self.sequences = sequences
+    self.sequences = max(1, sequences)
     self.promisedBytes = promisedBytes
     self.isForced = isForced
   }
