@@ -1,13 +1,5 @@
 import SystemPackage
 
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
-
 /// Memory of this process alone, from a page on, zeros at first; returned when it goes away.
 ///
 /// Nobody can evict it but by swapping, and not even so where it could be locked. Unsafe, because
@@ -29,10 +21,6 @@ package final class PrivateMemory: @unchecked Sendable {
   package init(byteCount: Int) throws(Errno) {
     self.byteCount = max(1, byteCount)
     address = try SystemCall.mapPrivate(byteCount: self.byteCount)
-    #if os(Linux)
-      // Large pages spare the processor page-table walks: weights are read from end to end.
-      try? SystemCall.advise(range, CInt(MADV_HUGEPAGE))
-    #endif
   }
 
   deinit { SystemCall.unmap(range) }

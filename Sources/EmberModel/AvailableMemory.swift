@@ -7,6 +7,16 @@ package enum AvailableMemory {
   /// as available, because the system gives it back.
   package static var bytes: Int { bytesAndOrigin.bytes }
 
+  /// Whether memory that no file stands behind can be taken away, to be read again from the swap.
+  static var hasSwap: Bool {
+    #if os(Linux)
+      let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
+      return (ControlGroup.field("SwapTotal:", in: text) ?? 0) > 0
+    #else
+      return true
+    #endif
+  }
+
   #if os(Linux)
     /// The same, and whether it is a container that sets the limit.
     static var bytesAndOrigin: (bytes: Int, isContained: Bool) {

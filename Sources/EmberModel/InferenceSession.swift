@@ -121,7 +121,9 @@ public final class InferenceSession {
   public var bytesStreamed: Int { residency.bytesRead }
 
   /// Whether pinned weights might be swapped out because the limit on locked memory is too low.
-  public var pinningIsLimited: Bool { residency.stream?.lockFailure == .limit }
+  public var pinningIsLimited: Bool {
+    residency.stream?.lockFailure == .limit && AvailableMemory.hasSwap
+  }
 
   /// Forgets all positions from `position` on.
   public func truncate(to position: Int) {

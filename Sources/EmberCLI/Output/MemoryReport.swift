@@ -20,6 +20,14 @@ struct MemoryReport: Encodable {
   /// While decoding.
   var streamedBytesPerSecond: Nullable<Double>
 
+  private var pinningIsLimited = false
+
+  private enum CodingKeys: String, CodingKey {
+    case memoryBudgetBytes, peakMemoryBytes, residency, mappedBytes, pinnedBytes, ringBytes
+    case keyValueCacheBytes, keyValueCacheCapacityBytes, scratchBytes
+    case streamedBytesPerToken, streamedBytesPerSecond
+  }
+
   init(_ session: InferenceSession, _ result: TextGenerator.Result) {
     let plan = session.plan
     memoryBudgetBytes = Nullable(plan.budget)
@@ -31,6 +39,7 @@ struct MemoryReport: Encodable {
     keyValueCacheBytes = session.cacheBytes
     keyValueCacheCapacityBytes = session.cacheCapacityBytes
     scratchBytes = session.scratchBytes
+    pinningIsLimited = session.pinningIsLimited
     let steps = Double(result.decodeSteps)
     let streamed = Double(result.decodeBytesStreamed)
     streamedBytesPerToken = Nullable(steps > 0 ? streamed / steps : nil)
@@ -60,6 +69,13 @@ struct MemoryReport: Encodable {
         ", at \(Format.fixed($0 * 1e-9, 2)) GB/s"
       }
       lines += line("read", Int(perToken), "from the file for each token\(speed ?? "")")
+    }
+    if pinningIsLimited {
+      lines.append(
+        (
+          "  hint",
+          "pinned weights may be swapped out: the limit on locked memory (ulimit -l) is low"
+        ))
     }
     return Listing.rendered(lines.map { (name: $0.0, value: $0.1) })
   }
