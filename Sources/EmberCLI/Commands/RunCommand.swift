@@ -263,7 +263,7 @@ private struct RunReport: Encodable {
       lines.append(
         (
           "guessed",
-          "\(draftedTokens) tokens, \(acceptedTokens) of them right;"
+          "\(draftedTokens) token\(draftedTokens == 1 ? "" : "s"), \(acceptedTokens) right;"
             + " \(words(tokensPerPass, 2)) tokens per pass over the weights"
         ))
     }
