@@ -49,7 +49,7 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
       "\(path): needs \(megabytes(needed)) of memory at least, found a budget of"
         + " \(megabytes(budget)); choose "
         + (advice.map { "\($0.option) (needs \(megabytes($0.neededBytes)))" }
-        + ["--memory \((needed + 999_999) / 1_000_000)M", "--force to try all the same"])
+        + ["--memory \(millions(needed))M", "--force to try all the same"])
         .joined(separator: ", or ")
     case .reading(let error):
       "\(error) (the file changed or its disk failed while it was in use)"
@@ -65,5 +65,9 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 }
 
-/// Rounded up, so that what is said is enough.
-private func megabytes(_ bytes: Int) -> String { "\((bytes + 999_999) / 1_000_000) MB" }
+private func megabytes(_ bytes: Int) -> String { "\(millions(bytes)) MB" }
+
+/// Rounded up, so that what is said is enough; of the largest integer, too.
+private func millions(_ bytes: Int) -> Int {
+  bytes / 1_000_000 + (bytes % 1_000_000 == 0 ? 0 : 1)
+}

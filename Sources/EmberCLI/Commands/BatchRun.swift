@@ -43,7 +43,8 @@ struct BatchRun {
     Interruption.catchSignals()
     let clock = ContinuousClock()
     let start = clock.now
-    let reading = ReadingProgress(loaded.model, plan: plan)
+    let reading = ReadingProgress()
+    reading.begin(loaded.model, plan: plan)
     defer { reading.finish() }
     let progress = Progress(after: .seconds(1))
     defer { progress.finish() }

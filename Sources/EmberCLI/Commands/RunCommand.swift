@@ -108,20 +108,23 @@ struct RunCommand: ParsableCommand {
     let start = clock.now
     // The model first: a wrong path is found before a prompt is typed.
     let loaded = try LoadedModel(opening: model.model)
-    let draft = try speculation.openDraft(cachePrecision: cache.precision)
+    let draft = try speculation.openDraft(
+      contextLength: context?.positions ?? loaded.model.architecture.contextLength,
+      cachePrecision: cache.precision)
     var request = memory.request(
       context: context?.request ?? .automatic, cachePrecision: cache.precision)
     request.promisedBytes = draft?.plan.modelBytes ?? 0
     let plan = try MemoryPlan(for: loaded.model, request)
+    let reading = ReadingProgress()
+    defer { reading.finish() }
     let session = try InferenceSession(
-      model: loaded.model, plan: plan, threads: threads.threads)
+      model: loaded.model, plan: plan, threads: threads.threads, progress: reading.show)
     let speculation = try speculation.speculation(
       for: session, draft: draft, threads: threads.threads)
     let sessionFile = try self.session.file(for: session)
     let loading = clock.now - start
     // While a prompt is typed, too.
-    let reading = ReadingProgress(loaded.model, plan: plan)
-    defer { reading.finish() }
+    reading.begin(loaded.model, plan: plan)
     let prompt = try promptText()
     let generator = TextGenerator(
       model: loaded.model, tokenizer: loaded.tokenizer, session: session,

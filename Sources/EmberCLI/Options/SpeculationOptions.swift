@@ -35,11 +35,17 @@ struct SpeculationOptions: ParsableArguments {
 
   /// Opens the draft model, if there is one: all of it stays in memory.
   ///
+  /// - Parameter contextLength: the most positions that are of use.
   /// - Throws: `FormatError`, `ModelError`, `LoadingError`
-  func openDraft(cachePrecision: CachePrecision) throws -> Draft? {
+  func openDraft(
+    contextLength: Int, cachePrecision: CachePrecision
+  ) throws -> Draft? {
     guard let draftPath, draftTokens > 0 else { return nil }
     let model = try LoadedModel(opening: draftPath).model
-    let request = MemoryRequest(budget: .unlimited, cachePrecision: cachePrecision)
+    let request = MemoryRequest(
+      budget: .unlimited,
+      context: .positions(min(contextLength, model.architecture.contextLength)),
+      cachePrecision: cachePrecision)
     return Draft(model: model, plan: try MemoryPlan(for: model, request))
   }
 

@@ -7,17 +7,21 @@ final class ReadingProgress: Sendable {
   private let line = Mutex(Progress(after: .milliseconds(300)))
   private let reading = Mutex<WeightReading?>(nil)
 
-  /// - Parameter plan: weights that are not in the mapping are read elsewhere.
-  init(_ model: Model, plan: MemoryPlan) {
+  /// Shows how far reading is that somebody else does.
+  @Sendable func show(done: Int, total: Int) {
+    line.withLock { line in
+      line.update(done: done, total: total, note: "reading the model") {
+        "\(Format.fixed($0 * 1e-9, 2)) GB/s"
+      }
+    }
+  }
+
+  /// Begins to read ahead, unless the weights are not in the mapping.
+  func begin(_ model: Model, plan: MemoryPlan) {
+    finish()
     if plan.weights == .streamed { return }
     reading.withLock { reading in
-      reading = model.readAhead { [weak self] done, total in
-        self?.line.withLock { line in
-          line.update(done: done, total: total, note: "reading the model") {
-            "\(Format.fixed($0 * 1e-9, 2)) GB/s"
-          }
-        }
-      }
+      reading = model.readAhead { [weak self] done, total in self?.show(done: done, total: total) }
     }
   }
 

@@ -132,7 +132,8 @@ struct MemoryPlanner {
     return MemoryPlan(
       budget: budget, weights: .mapped, contextLength: context,
       cachePrecision: request.cachePrecision, chunkLength: chunk, sequences: request.sequences,
-      programBytes: resident + Self.reserveBytes + request.promisedBytes
+      // What is promised may be a sum that no integer holds: more than any machine has will do.
+      programBytes: resident + Self.reserveBytes + min(request.promisedBytes, 1 << 60)
         + 2 * inventory.tableRowBytes,
       cacheBytes: cacheBytes(context), scratchBytes: scratchBytes(context: context, chunk: chunk),
       mappedBytes: 0, pinnedBytes: 0, ringBytes: 0, streamedBytes: 0,
