@@ -34,7 +34,7 @@ enum ChatInstruction: Equatable {
     }
   }
 
-  static let help = """
+  static let helpText = """
     /system [TEXT]  show or set what the model is told first
     /reset          begin anew, with the same system prompt
     /undo           take back the last question and its answer

@@ -125,7 +125,7 @@ struct ChatLoop {
 
   private mutating func follow(_ instruction: ChatInstruction) throws {
     switch instruction {
-    case .help: StandardError.write(ChatInstruction.help)
+    case .help: StandardError.write(ChatInstruction.helpText)
     case .system(nil): say(conversation.system ?? "(no system prompt)")
     case .system(let text): conversation.system = text
     case .reset: conversation.reset()

@@ -39,7 +39,7 @@ enum UnsafeTerminalMode {
 
   static func leave() {
     restore()
-    for number in Interruption.signals { Interruption.install(number, SIG_DFL) }
+    for number in Interruption.signals { signal(number, SIG_DFL) }
   }
 
   private static func restore() {
