@@ -79,6 +79,15 @@ typedef struct {
   size_t first_visible;      // positions that the first token sees, itself included; the next, one more
   size_t dimension;
   size_t padded_dimension;   // a multiple of 16, at most EMBER_MAXIMUM_HEAD_DIMENSION
+  int32_t sees_all;          // 1: every token sees first_visible positions; 0: causal, as said above
+  size_t window;             // the last positions that a token sees of those, its own included; 0: all
+  float soft_cap;            // score = soft_cap · tanh(score / soft_cap); 0: as it is
+  // Added to a score after that: bias[query of the token · bias_stride + distance], where the distance
+  // is the token's position less the key's (below 0 where sees_all, so the memory begins before). The
+  // first token stands at first_position, the next at one more. NULL: nothing.
+  const float *bias;
+  size_t bias_stride;
+  size_t first_position;
 
   // attend: half keys [position / 16][dimension][16], values [position][padded_dimension].
   // Keys of 8 bits, as the weights of a q8 matrix: code + 128 in unsigned bytes
