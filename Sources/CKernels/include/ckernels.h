@@ -203,6 +203,12 @@ typedef struct {
   void (*silu)(float *x, size_t n);
   // x = x · Φ(x) in its tanh approximation, in place; error at most 1e-5 relative plus 1e-6
   void (*gelu_tanh)(float *x, size_t n);
+  // x = x · Φ(x) with the exact Φ (that of erf), in place; error at most 5e-7 absolute
+  void (*gelu)(float *x, size_t n);
+  // x = 0 where x < 0, in place; a NaN and a zero of either sign stay
+  void (*relu)(float *x, size_t n);
+  // x = cap · tanh(x / cap), in place, cap positive and finite; error at most 4e-7 relative
+  void (*soft_cap)(float *x, float cap, size_t n);
   // x = x · y, in place
   void (*multiply_elements)(float *x, const float *y, size_t n);
   // x = x + y, in place
