@@ -79,6 +79,15 @@ typedef struct {
   size_t first_visible;      // positions that the first token sees, itself included; the next, one more
   size_t dimension;
   size_t padded_dimension;   // a multiple of 16, at most EMBER_MAXIMUM_HEAD_DIMENSION
+  int32_t sees_all;          // 1: every token sees first_visible positions; 0: causal, as said above
+  size_t window;             // the last positions that a token sees of those, its own included; 0: all
+  float soft_cap;            // score = soft_cap · tanh(score / soft_cap); 0: as it is
+  // Added to a score after that: bias[query of the token · bias_stride + distance], where the distance
+  // is the token's position less the key's (below 0 where sees_all, so the memory begins before). The
+  // first token stands at first_position, the next at one more. NULL: nothing.
+  const float *bias;
+  size_t bias_stride;
+  size_t first_position;
 
   // attend: half keys [position / 16][dimension][16], values [position][padded_dimension].
   // Keys of 8 bits, as the weights of a q8 matrix: code + 128 in unsigned bytes
@@ -194,6 +203,12 @@ typedef struct {
   void (*silu)(float *x, size_t n);
   // x = x · Φ(x) in its tanh approximation, in place; error at most 1e-5 relative plus 1e-6
   void (*gelu_tanh)(float *x, size_t n);
+  // x = x · Φ(x) with the exact Φ (that of erf), in place; error at most 5e-7 absolute
+  void (*gelu)(float *x, size_t n);
+  // x = 0 where x < 0, in place; a NaN and a zero of either sign stay
+  void (*relu)(float *x, size_t n);
+  // x = cap · tanh(x / cap), in place, cap positive and finite; error at most 4e-7 relative
+  void (*soft_cap)(float *x, float cap, size_t n);
   // x = x · y, in place
   void (*multiply_elements)(float *x, const float *y, size_t n);
   // x = x + y, in place
