@@ -14,6 +14,11 @@ struct Candidates: Sendable {
   private var logits: [Float] = []
   /// e^((logit − maximum) / temperature), 0 ... 1; 0 where a filter has dropped the token
   private var weights: [Float] = []
+  /// For typical-p: −|surprise − entropy|; allocated where it is used.
+  private var typicality: [Float] = []
+  /// What `weigh` was given.
+  private var maximum: Float = 0
+  private var scale: Float = 1
   /// The amount of all weights, where a filter has counted it.
   private var total: UInt64?
   /// For selection: see `UnsafeSelection`.
@@ -47,6 +52,7 @@ struct Candidates: Sendable {
 
   /// weight = e^((logit − maximum) · scale), or 0 where that is below `minimum`.
   mutating func weigh(maximum: Float, scale: Float, minimum: Float) {
+    (self.maximum, self.scale) = (maximum, scale)
     let (count, kernels) = (count, kernels)
     logits.withUnsafeBufferPointer { logits in
       weights.withUnsafeMutableBufferPointer { weights in
@@ -75,15 +81,69 @@ struct Candidates: Sendable {
     }
   }
 
-  /// The candidate at `random` / 2⁶⁴ of the way through the weights, in the order of the ids.
-  func draw(_ random: UInt64) -> Int32? {
-    let index = weights.withUnsafeBufferPointer { weights -> Int? in
+  /// The place of the candidate at `random` / 2⁶⁴ of the way through the weights, in the order of the
+  /// ids.
+  func draw(_ random: UInt64) -> Int? {
+    weights.withUnsafeBufferPointer { weights -> Int? in
       guard let start = weights.baseAddress else { return nil }
       return UnsafeSelection.draw(
         random, start, count, total: total ?? kernels.table.sum_units(start, count),
         kernels: kernels)
     }
-    return index.map { ids[$0] }
+  }
+
+  func id(at place: Int) -> Int32 { ids[place] }
+
+  func weight(at place: Int) -> Float { weights[place] }
+
+  /// (logit − maximum) / temperature
+  func exponent(at place: Int) -> Float { (logits[place] - maximum) * scale }
+
+  /// The amount of all weights, in units of 2⁻³⁶.
+  var totalUnits: UInt64 {
+    total
+      ?? weights.withUnsafeBufferPointer { weights in
+        weights.baseAddress.map { kernels.table.sum_units($0, count) } ?? 0
+      }
+  }
+
+  /// Those that can be drawn, in the order of their ids.
+  var probabilities: [(id: Int32, probability: Double)] {
+    let total = Double(totalUnits)
+    return (0..<count).compactMap { place in
+      let units = ScalarSelection.units(weights[place])
+      return units == 0 ? nil : (ids[place], Double(units) / total)
+    }
+  }
+
+  /// Keeps the smallest set of candidates of the largest keys whose weights come to `share` of all,
+  /// and those whose key is that of the last of them.
+  ///
+  /// - Parameter key: of the candidate at a place.
+  mutating func keep(share: Float, by key: (_ candidates: borrowing Candidates, Int) -> Float) {
+    if typicality.count < logits.count { typicality = [Float](repeating: 0, count: logits.count) }
+    for place in 0..<count { typicality[place] = key(self, place) }
+    // Selection looks at logits.
+    swap(&logits, &typicality)
+    let cutoff = select(weighted: true) { total in
+      UInt64(max(0, (Double(share) * Double(total)).rounded(.up)))
+    }
+    swap(&logits, &typicality)
+    guard let cutoff else { return }
+    total = nil
+    let (count, drop) = (count, kernels.table.drop_below)
+    typicality.withUnsafeBufferPointer { keys in
+      weights.withUnsafeMutableBufferPointer { weights in
+        guard let keys = keys.baseAddress, let weights = weights.baseAddress else { return }
+        drop?(weights, keys, cutoff.logit, count)
+      }
+    }
+  }
+
+  /// Drops the candidates of smaller exponents.
+  mutating func drop(belowExponent limit: Double) {
+    total = nil
+    for place in 0..<count where Double(exponent(at: place)) < limit { weights[place] = 0 }
   }
 
   private mutating func allocate(_ count: Int) {
