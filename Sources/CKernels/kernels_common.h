@@ -190,6 +190,16 @@ EACH(silu, v / ((v16f)1.0f + exp16(-v)))
 EACH(gelu_tanh, v / ((v16f)1.0f
   + exp16((v16f)-1.5957691216f * fma16((v16f)0.044715f * v * v, v, v))))
 
+EACH(gelu, gelu16(v))
+EACH(relu, select16(v < (v16f)0.0f, (v16f)0.0f, v))
+
+static void soft_cap(float *x, float cap, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    size_t m = n - i < 16 ? n - i : 16;
+    store_first(x + i, soft_cap16(load_first(x + i, m), cap), m);
+  }
+}
+
 static void multiply_elements(float *x, const float *y, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] = x[i] * y[i];
 }
@@ -230,6 +240,6 @@ static float maximum(const float *x, size_t n) {
 #define EMBER_KERNEL_TABLE                                                                       \
   {quantize, encode, search_groups, round_groups, multiply_q4, multiply_q8, multiply_q4n,        \
    multiply_q5, multiply_q6, multiply_f16, quantize_query, attend, attend_q8, attend_q8q4,       \
-   attend_q4, join_attention, rms_norm, layer_norm, silu, gelu_tanh, multiply_elements,          \
-   add_elements, rotate, exponentials, maximum, extremes, select_keys, drop_below, sum_units,    \
-   count_keys}
+   attend_q4, join_attention, rms_norm, layer_norm, silu, gelu_tanh, gelu, relu, soft_cap,       \
+   multiply_elements, add_elements, rotate, exponentials, maximum, extremes, select_keys,        \
+   drop_below, sum_units, count_keys}

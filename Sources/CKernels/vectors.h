@@ -107,6 +107,40 @@ INLINE v16f exp16_of_negative(v16f x) {
   return (v16f)((v16i)(p * power) & ~tiny);
 }
 
+// tanh x, each sign apart: an odd polynomial of degree 11 below 0.625 (Cephes, tanhf), above it
+// 1 − 2 / (e^2x + 1). Relative error below 3e-7; ±1 at the infinities, a NaN stays.
+INLINE v16f tanh16(v16f x) {
+  v16i sign = (v16i)x & INT32_MIN;
+  v16f size = (v16f)((v16i)x & INT32_MAX), square = size * size;
+  v16f p = -5.70498872745e-3f;
+  p = fma16(p, square, (v16f)2.06390887954e-2f);
+  p = fma16(p, square, (v16f)-5.37397155531e-2f);
+  p = fma16(p, square, (v16f)1.33314422036e-1f);
+  p = fma16(p, square, (v16f)-3.33332819422e-1f);
+  v16f small = fma16(p * square, size, size);
+  v16f large = (v16f)1.0f - (v16f)2.0f / (exp16(size + size) + (v16f)1.0f);
+  return (v16f)((v16i)select16(size < (v16f)0.625f, small, large) | sign);
+}
+
+INLINE v16f soft_cap16(v16f x, float cap) { return (v16f)cap * tanh16(x / (v16f)cap); }
+
+// x · Φ(x) = max(x, 0) − |x| · (1 − Φ(|x|)). 1 − Φ is half of erfc(|x| / √2), which is a polynomial
+// in t = 1 / (1 + p · |x| / √2) times e^(−x² / 2) (Abramowitz and Stegun, 7.1.26: 1.5e-7 absolute).
+INLINE v16f gelu16(v16f x) {
+  const v16f far = 14.0f;  // e^(−14² / 2) is 0 in exp16, so an infinity is as good as this
+  v16f size = (v16f)((v16i)x & INT32_MAX);
+  size = select16(size > far, far, size);
+  v16f t = (v16f)1.0f / fma16(size, (v16f)0.23164189f, (v16f)1.0f);
+  v16f p = 1.061405429f;
+  p = fma16(p, t, (v16f)-1.453152027f);
+  p = fma16(p, t, (v16f)1.421413741f);
+  p = fma16(p, t, (v16f)-0.284496736f);
+  p = fma16(p, t, (v16f)0.254829592f);
+  v16f tail = (p * t) * exp16_of_negative((size * (v16f)-0.5f) * size);
+  v16f positive = select16(x > (v16f)0.0f, x, (v16f)0.0f);
+  return positive - (size * (v16f)0.5f) * tail;
+}
+
 // What the codes of q4 take for 0, and bytes of a weight matrix's tiles, 16 rows × 64 columns
 // (formats/model-file.md).
 enum { Q4_ZERO = 8, Q4_TILE = 576, Q8_TILE = 1088, F16_TILE = 2048 };

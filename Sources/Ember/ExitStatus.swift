@@ -176,8 +176,10 @@ extension ExitStatus {
     self =
       switch error {
       case .invalidOption: .usage
-      case .promptTooLong, .notFinite, .draftTokenizerDiffers, .draftVocabularyDiffers:
+      case .promptTooLong, .notFinite, .noTokenPossible, .invalidGrammar, .grammarTooComplex,
+        .draftTokenizerDiffers, .draftVocabularyDiffers:
         .invalidData
+      case .unsupportedSchema: .unsupported
       }
   }
 
@@ -188,7 +190,7 @@ extension ExitStatus {
       case .outOfMemory: .outOfMemory
       case .outOfDisk: .inputOutput
       case .textTooShort, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
-        .tokenizersDiffer:
+        .tokenizersDiffer, .invalidQuestion, .noQuestions:
         .invalidData
       }
   }

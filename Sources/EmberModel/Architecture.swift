@@ -7,8 +7,9 @@
 /// ```
 ///
 /// A checkpoint reader fills it in; the model file carries it as JSON. Everything that can be
-/// learned from the tensors themselves (which of them have a bias, how many outliers) is not
-/// repeated here.
+/// learned from the tensors themselves (which of them have a bias, which norms there are and so
+/// where a layer normalises, how many outliers) is not repeated here. An optional part that is nil
+/// is a step that the model does not take.
 public struct Architecture: Codable, Sendable, Equatable {
   /// The checkpoint's own name for it, such as `LlamaForCausalLM`.
   public var name: String
@@ -27,6 +28,12 @@ public struct Architecture: Codable, Sendable, Equatable {
   public var attention: Attention
   public var feedForward: FeedForward
   public var residual: Residual
+  /// What a token's row of the embedding is multiplied with before anything else.
+  public var embeddingScale: Float?
+  /// What the vectors given to the head are multiplied with.
+  public var headScale: Float?
+  /// logit = cap · tanh(logit / cap) (Gemma 2, Gemma Team 2024, section 2).
+  public var logitSoftCap: Float?
   /// Whether the output head is the embedding table (no `head` tensor in the file).
   public var tiedHead: Bool
 
@@ -47,33 +54,37 @@ public struct Architecture: Codable, Sendable, Equatable {
     }
   }
 
-  /// How a token learns where it stands.
-  public enum Position: Codable, Sendable, Equatable {
-    /// Rotary embedding (Su et al. 2021) of the first `dimensions` of each head.
-    case rotary(base: Float, dimensions: Int, pairing: RotaryPairing)
-    /// A learned vector per position, added to the embedding.
-    case learned
-  }
-
-  /// Which two elements of a head are rotated together.
-  public enum RotaryPairing: String, Codable, Sendable {
-    /// Elements 2i and 2i + 1, as in the paper and in llama2.c.
-    case adjacent
-    /// Elements i and i + dimensions/2, as in Hugging Face's checkpoints.
-    case halves
-  }
-
   /// Causal attention; query heads share key/value heads where there are fewer of those.
   public struct Attention: Codable, Sendable, Equatable {
     public var headCount: Int
     public var keyValueHeadCount: Int
     public var headDimension: Int
+    /// What scores are multiplied with; nil: 1 / √headDimension.
+    public var scale: Float?
+    /// score = cap · tanh(score / cap), after the scale (Gemma 2, Gemma Team 2024, section 2).
+    public var softCap: Float?
+    /// The last positions that a token sees, its own included (Beltagy et al. 2020, section 3.1).
+    public var window: Int?
+    /// Layers that see all positions although there is a window.
+    public var globalLayers: [Int]?
 
-    public init(headCount: Int, keyValueHeadCount: Int, headDimension: Int) {
+    public init(
+      headCount: Int, keyValueHeadCount: Int, headDimension: Int, scale: Float? = nil,
+      softCap: Float? = nil, window: Int? = nil, globalLayers: [Int]? = nil
+    ) {
       self.headCount = headCount
       self.keyValueHeadCount = keyValueHeadCount
       self.headDimension = headDimension
+      self.scale = scale
+      self.softCap = softCap
+      self.window = window
+      self.globalLayers = globalLayers
     }
+  }
+
+  /// Whether a layer sees only the positions of the window.
+  public func isLocal(layer: Int) -> Bool {
+    attention.window != nil && attention.globalLayers?.contains(layer) != true
   }
 
   /// The block after attention.
@@ -89,6 +100,10 @@ public struct Architecture: Codable, Sendable, Equatable {
       case silu
       /// The tanh approximation of GELU (Hendrycks and Gimpel 2016, section 2), GPT-2's `gelu_new`.
       case geluTanh = "gelu_tanh"
+      /// x · Φ(x), with the error function itself.
+      case gelu
+      /// max(x, 0).
+      case relu
     }
     public var kind: Kind
     public var activation: Activation
@@ -103,12 +118,15 @@ public struct Architecture: Codable, Sendable, Equatable {
   public enum Residual: String, Codable, Sendable {
     /// x + attention(norm(x)), then x + feedForward(norm(x)).
     case sequential
+    /// x + attention(norm(x)) + feedForward(norm'(x)) (Wang and Komatsuzaki 2021, GPT-J).
+    case parallel
   }
 
   public init(
     name: String, vocabularySize: Int, width: Int, layerCount: Int, feedForwardWidth: Int,
     contextLength: Int, norm: Norm, position: Position, attention: Attention,
-    feedForward: FeedForward, residual: Residual = .sequential, tiedHead: Bool
+    feedForward: FeedForward, residual: Residual = .sequential, embeddingScale: Float? = nil,
+    headScale: Float? = nil, logitSoftCap: Float? = nil, tiedHead: Bool
   ) {
     self.name = name
     self.vocabularySize = vocabularySize
@@ -121,6 +139,9 @@ public struct Architecture: Codable, Sendable, Equatable {
     self.attention = attention
     self.feedForward = feedForward
     self.residual = residual
+    self.embeddingScale = embeddingScale
+    self.headScale = headScale
+    self.logitSoftCap = logitSoftCap
     self.tiedHead = tiedHead
   }
 }

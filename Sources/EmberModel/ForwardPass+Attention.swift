@@ -3,17 +3,23 @@ import EmberKernels
 
 /// What lies between the products of an attention block: positions, the cache, the softmax.
 extension ForwardPass {
-  /// Rotates and scales the queries of one token that share key/value head `head`, rotates the
-  /// key, and stores key and value in the cache.
-  func place(_ t: Int, _ head: Int, _ layer: Int) {
+  /// Normalises, rotates and scales the queries of one token that share key/value head `head`,
+  /// normalises and rotates the key, and stores key and value in the cache.
+  func place(_ t: Int, _ head: Int, _ weights: Weights.Layer, _ layer: Int) {
     let a = architecture.attention
     let shared = a.headCount / a.keyValueHeadCount
-    let scale = 1 / Float(a.headDimension).squareRoot()
+    let scale = a.scale ?? 1 / Float(a.headDimension).squareRoot()
     let key = scratch.keys + t * scratch.keyStride + head * a.headDimension
     let value = scratch.values + t * scratch.keyStride + head * a.headDimension
     let queries = scratch.queries + t * scratch.queryStride + head * shared * a.headDimension
-    if let rotary = scratch.rotary {
-      let turn = UnsafePointer(scratch.turn(t))
+    if let norm = weights.keyNorm { normalise(norm, key, count: a.headDimension, into: key) }
+    if let norm = weights.queryNorm {
+      for q in 0..<shared {
+        let query = queries + q * a.headDimension
+        normalise(norm, query, count: a.headDimension, into: query)
+      }
+    }
+    if let (rotary, turn) = scratch.turn(t, isLocal: weights.isLocal) {
       rotary.rotate(key, by: turn, kernels: kernels)
       for q in 0..<shared {
         rotary.rotate(queries + q * a.headDimension, by: turn, kernels: kernels)
@@ -40,22 +46,25 @@ extension ForwardPass {
   /// The positions of a single token are shared out too: there may be fewer key/value heads than
   /// workers. The pieces belong to the definition of the result, so it does not depend on who
   /// computes them.
-  func attend(layer: Int, _ worker: inout ThreadTeam.Worker) {
+  func attend(_ weights: Weights.Layer, _ layer: Int, _ worker: inout ThreadTeam.Worker) {
     let heads = architecture.attention.keyValueHeadCount
     let segments = scratch.segments
-    let pieces = segments[0].position / Int(EMBER_ATTENTION_PIECE) + 1
+    let window = weights.isLocal ? architecture.attention.window : nil
+    let visible = pieces(from: segments[0].position, to: segments[0].position, window)
+    let pieces = visible.count
     if tokenCount > 1 || pieces == 1 {
       worker.phase(pieces: segments.tileCount * heads) {
-        attend(segments.tile($0 / heads), head: $0 % heads, layer)
+        attend(segments.tile($0 / heads), head: $0 % heads, layer, window)
       }
       return
     }
     let shared = architecture.attention.headCount / heads
     worker.phase(pieces: pieces * heads) { item in
       let (piece, head) = (item / heads, item % heads)
-      var work = attention(layer, head, segments[0], tokens: 0..<1)
+      var work = attention(layer, head, segments[0], tokens: 0..<1, window)
       work.states = scratch.pieceStates(piece: piece, head: head * shared)
-      attend(&work, piece..<piece + 1, segments[0].cache)
+      let first = visible.lowerBound + piece
+      attend(&work, first..<first + 1, segments[0].cache)
     }
     worker.phase(dividing: architecture.attention.headCount) { range in
       for head in range {
@@ -66,13 +75,21 @@ extension ForwardPass {
     }
   }
 
+  /// The pieces of the positions that tokens from `first` to `last` see.
+  private func pieces(from first: Int, to last: Int, _ window: Int?) -> Range<Int> {
+    let size = Int(EMBER_ATTENTION_PIECE)
+    let start = window.map { max(0, first + 1 - $0) } ?? 0
+    return start / size..<last / size + 1
+  }
+
   /// Attention of one tile of tokens over one key/value head, into `scratch.attended`.
-  private func attend(_ tile: StepSegments.Tile, head: Int, _ layer: Int) {
+  private func attend(_ tile: StepSegments.Tile, head: Int, _ layer: Int, _ window: Int?) {
     let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
     let segment = scratch.segments[tile.segment]
-    var work = attention(layer, head, segment, tokens: tile.tokens)
+    var work = attention(layer, head, segment, tokens: tile.tokens, window)
+    let first = segment.position(ofToken: tile.tokens.lowerBound)
     let last = segment.position(ofToken: tile.tokens.upperBound - 1)
-    attend(&work, 0..<last / Int(EMBER_ATTENTION_PIECE) + 1, segment.cache)
+    attend(&work, pieces(from: first, to: last, window), segment.cache)
     for (i, t) in tile.tokens.enumerated() {
       for q in 0..<shared {
         let state = work.states + (i * shared + q) * scratch.attentionStride
@@ -83,7 +100,7 @@ extension ForwardPass {
 
   /// The queries of some tokens of a segment that share one key/value head, and what they look at.
   private func attention(
-    _ layer: Int, _ head: Int, _ segment: StepSegment, tokens: Range<Int>
+    _ layer: Int, _ head: Int, _ segment: StepSegment, tokens: Range<Int>, _ window: Int?
   ) -> ember_attention {
     let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
     let (first, column) = (tokens.lowerBound, head * shared)
@@ -91,6 +108,11 @@ extension ForwardPass {
     work.tokens = tokens.count
     work.heads = shared
     work.first_visible = segment.position(ofToken: first) + 1
+    work.first_position = segment.position(ofToken: first)
+    work.window = window ?? 0
+    work.soft_cap = architecture.attention.softCap ?? 0
+    work.bias = scratch.bias(head: column)
+    work.bias_stride = scratch.biasStride
     work.queries = UnsafePointer(
       scratch.queries + first * scratch.queryStride + column * work.dimension)
     work.query_stride = scratch.queryStride

@@ -21,18 +21,21 @@ struct ForwardPass: @unchecked Sendable {
   var residency = Residency.mapped
 
   /// The phases of `layers` and `logits` together; each slice of a matrix has one of its own.
-  static func phasesPerStep(layers: Int, slices: Int = 0) -> Int { 1 + 11 * layers + 2 + slices }
+  static func phasesPerStep(layers: Int, slices: Int = 0) -> Int { 1 + 14 * layers + 3 + slices }
 
   /// Embeds the tokens and takes them through all layers; leaves the stream in `scratch.stream`.
   func layers(_ worker: inout ThreadTeam.Worker) {
     embed(&worker)
     for (index, layer) in weights.layers.enumerated() {
-      attention(layer, index, &worker)
+      heads(layer, index, &worker)
+      if architecture.residual == .sequential { joinHeads(layer, &worker) }
       feedForward(layer, &worker)
+      if architecture.residual == .parallel { joinHeads(layer, &worker) }
+      joinFeedForward(layer, &worker)
     }
   }
 
-  /// stream[t] = embedding[token t] (+ position[t])
+  /// stream[t] = norm(embedding[token t] · scale (+ position[t])), as far as the model does so.
   func embed(_ worker: inout ThreadTeam.Worker) {
     // Rows that are read from the file are read by one worker, in the order of the text.
     let pieces = residency.tables == nil ? tokenCount : 1
@@ -45,12 +48,17 @@ struct ForwardPass: @unchecked Sendable {
     let stream = scratch.stream(t)
     let position = scratch.segments.segment(ofToken: t).position(ofToken: t)
     copyRow(Int(tokens[t]), of: weights.embedding, residency.tables?.embedding, to: stream)
+    if let scale = architecture.embeddingScale {
+      for i in 0..<architecture.width { stream[i] *= scale }
+    }
     if let table = weights.position {
       let place = scratch.normed.vector(t)
       copyRow(position, of: table, residency.tables?.position, to: place)
       kernels.table.add_elements(stream, place, architecture.width)
     }
-    if let rotary = scratch.rotary { rotary.fill(scratch.turn(t), position: position) }
+    if let norm = weights.embeddingNorm { normalise(norm, stream, into: stream) }
+    scratch.rotary?.fill(scratch.turn(t), position: position)
+    scratch.localRotary?.fill(scratch.localTurn(t), position: position)
   }
 
   private func copyRow(
@@ -59,13 +67,10 @@ struct ForwardPass: @unchecked Sendable {
     if let file { file.copyRow(row, to: output) } else { table.copyRow(row, to: output) }
   }
 
-  /// stream += output · attention(norm(stream))
+  /// attended = attention(norm(stream))
   ///
-  /// Leaves what the query, key and value matrices were given in `scratch.normed`, and what the
-  /// output matrix was given in `scratch.attended`.
-  func attention(
-    _ layer: Weights.Layer, _ index: Int, _ worker: inout ThreadTeam.Worker
-  ) {
+  /// Leaves what the query, key and value matrices were given in `scratch.normed`.
+  func heads(_ layer: Weights.Layer, _ index: Int, _ worker: inout ThreadTeam.Worker) {
     let a = architecture.attention
     normalise(layer.attentionNorm, &worker)
     multiply(
@@ -74,19 +79,24 @@ struct ForwardPass: @unchecked Sendable {
       Product(layer.value, into: scratch.values, stride: scratch.keyStride),
       by: scratch.normed, &worker)
     worker.phase(dividing: tokenCount * a.keyValueHeadCount) { range in
-      for item in range { place(item / a.keyValueHeadCount, item % a.keyValueHeadCount, index) }
+      for item in range {
+        place(item / a.keyValueHeadCount, item % a.keyValueHeadCount, layer, index)
+      }
     }
-    attend(layer: index, &worker)
+    attend(layer, index, &worker)
     quantize(scratch.attended, for: layer.attentionOutput.weight, &worker)
-    multiply(
-      Product(layer.attentionOutput, into: scratch.stream, stride: architecture.width),
-      by: scratch.attended, accumulating: true, &worker)
   }
 
-  /// stream += down · (activation(gate · x) ⊙ (up · x)), or down · activation(up · x), where
-  /// x = norm(stream).
+  /// stream += output · attended
+  func joinHeads(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
+    join(
+      layer.attentionOutput, of: scratch.attended, outputNorm: layer.attentionOutputNorm,
+      sumNorm: layer.attentionSumNorm, &worker)
+  }
+
+  /// inner = activation(gate · x) ⊙ (up · x), or activation(up · x), where x = norm(stream).
   ///
-  /// Leaves x in `scratch.normed`, and what the down matrix was given in `scratch.inner`.
+  /// Leaves x in `scratch.normed`.
   func feedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
     normalise(layer.feedForwardNorm, &worker)
     let inner = scratch.inner
@@ -100,9 +110,42 @@ struct ForwardPass: @unchecked Sendable {
       for t in inner.tokenRange(ofTile: tile) { activate(inner.vector(t), gate: scratch.gate(t)) }
       if layer.down.weight.type != .f16 { inner.quantize(tile: tile, kernels: kernels) }
     }
-    multiply(
-      Product(layer.down, into: scratch.stream, stride: architecture.width), by: inner,
-      accumulating: true, &worker)
+  }
+
+  /// stream += down · inner
+  func joinFeedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
+    join(
+      layer.down, of: scratch.inner, outputNorm: layer.feedForwardOutputNorm,
+      sumNorm: layer.feedForwardSumNorm, &worker)
+  }
+
+  /// stream = sumNorm(stream + outputNorm(linear · inputs)), with those norms that there are.
+  private func join(
+    _ linear: Weights.Linear, of inputs: Activations, outputNorm: Weights.Norm?,
+    sumNorm: Weights.Norm?, _ worker: inout ThreadTeam.Worker
+  ) {
+    let width = architecture.width
+    if let outputNorm {
+      // What the block's first matrices were given has been used.
+      let output = scratch.normed
+      multiply(
+        Product(linear, into: output.values, stride: output.paddedColumns), by: inputs, &worker)
+      worker.phase(dividing: tokenCount) { range in
+        for t in range {
+          normalise(outputNorm, output.vector(t), into: output.vector(t))
+          kernels.table.add_elements(scratch.stream(t), output.vector(t), width)
+        }
+      }
+    } else {
+      multiply(
+        Product(linear, into: scratch.stream, stride: width), by: inputs, accumulating: true,
+        &worker)
+    }
+    if let sumNorm {
+      worker.phase(dividing: tokenCount) { range in
+        for t in range { normalise(sumNorm, scratch.stream(t), into: scratch.stream(t)) }
+      }
+    }
   }
 
   /// up = activation(gate) ⊙ up, or activation(up) where there is no gate.
@@ -115,6 +158,8 @@ struct ForwardPass: @unchecked Sendable {
     switch architecture.feedForward.activation {
     case .silu: kernels.table.silu(target, width)
     case .geluTanh: kernels.table.gelu_tanh(target, width)
+    case .gelu: kernels.table.gelu(target, width)
+    case .relu: kernels.table.relu(target, width)
     }
     if gated { kernels.table.multiply_elements(up, gate, width) }
   }
@@ -137,105 +182,20 @@ struct ForwardPass: @unchecked Sendable {
     let input = scratch.headInput
     worker.phase(pieces: input.tileCount) { tile in
       for i in input.tokenRange(ofTile: tile) {
-        normalise(weights.finalNorm, range.lowerBound + i, into: input.vector(i))
+        let output = input.vector(i)
+        normalise(weights.finalNorm, scratch.stream(range.lowerBound + i), into: output)
+        if let scale = architecture.headScale {
+          for column in 0..<architecture.width { output[column] *= scale }
+        }
       }
-      if weights.head.type != .f16 { input.quantize(tile: tile, kernels: kernels) }
+      if weights.head.weight.type != .f16 { input.quantize(tile: tile, kernels: kernels) }
     }
     multiply(
-      Product(
-        Weights.Linear(weight: weights.head, bias: nil, slices: weights.headSlices),
-        into: scratch.logits, stride: scratch.logitsStride),
-      by: input, &worker)
-  }
-
-  // MARK: - Steps that the blocks share
-
-  /// normed = norm(stream), quantized.
-  func normalise(_ norm: Weights.Norm, _ worker: inout ThreadTeam.Worker) {
-    let normed = scratch.normed
-    worker.phase(pieces: normed.tileCount) { tile in
-      for t in normed.tokenRange(ofTile: tile) { normalise(norm, t, into: normed.vector(t)) }
-      if scratch.quantizesInputs { normed.quantize(tile: tile, kernels: kernels) }
-    }
-  }
-
-  private func normalise(_ norm: Weights.Norm, _ t: Int, into output: UnsafeMutablePointer<Float>) {
-    let (stream, width) = (scratch.stream(t), architecture.width)
-    let epsilon = architecture.norm.epsilon
-    switch architecture.norm.kind {
-    case .rootMeanSquare: kernels.table.rms_norm(stream, norm.gain, epsilon, width, output)
-    case .layer: kernels.table.layer_norm(stream, norm.gain, norm.bias, epsilon, width, output)
-    }
-  }
-
-  private func quantize(
-    _ inputs: Activations, for matrix: Matrix, _ worker: inout ThreadTeam.Worker
-  ) {
-    if matrix.type == .f16 { return }
-    worker.phase(pieces: inputs.tileCount) { inputs.quantize(tile: $0, kernels: kernels) }
-  }
-
-  /// output[t] = linear · input[t], rows `stride` floats apart.
-  private struct Product {
-    let linear: Weights.Linear
-    let output: UnsafeMutablePointer<Float>
-    let stride: Int
-
-    init(_ linear: Weights.Linear, into output: UnsafeMutablePointer<Float>, stride: Int) {
-      self.linear = linear
-      self.output = output
-      self.stride = stride
-    }
-
-    var rowGroups: Int { linear.weight.rowGroups }
-  }
-
-  /// Up to three products with a common input, as one phase: their row groups in a row. (A list of
-  /// them would be an array, and a step allocates nothing.)
-  private func multiply(
-    _ first: Product, _ second: Product? = nil, _ third: Product? = nil, by inputs: Activations,
-    accumulating: Bool = false, _ worker: inout ThreadTeam.Worker
-  ) {
-    if let stream = residency.stream {
-      multiply(first, through: stream, by: inputs, accumulating: accumulating, &worker)
-      multiply(second, through: stream, by: inputs, accumulating: accumulating, &worker)
-      multiply(third, through: stream, by: inputs, accumulating: accumulating, &worker)
-      return
-    }
-    let secondStart = first.rowGroups
-    let thirdStart = secondStart + (second?.rowGroups ?? 0)
-    let total = thirdStart + (third?.rowGroups ?? 0)
-    func rows(_ range: Range<Int>, of product: Product?, from start: Int) {
-      guard let product else { return }
-      let groups = range.clamped(to: start..<start + product.rowGroups)
-      if groups.isEmpty { return }
-      product.linear.weight.multiply(
-        inputs, groups: groups.lowerBound - start..<groups.upperBound - start,
-        output: product.output, stride: product.stride, bias: product.linear.bias,
-        accumulating: accumulating, kernels: kernels)
-    }
-    worker.phase(dividing: total, unit: Matrix.groupsAtOnce) { range in
-      rows(range, of: first, from: 0)
-      rows(range, of: second, from: secondStart)
-      rows(range, of: third, from: thirdStart)
-    }
-  }
-
-  /// One product whose matrix is pinned or streams: a phase for each slice, as soon as it is there.
-  private func multiply(
-    _ product: Product?, through stream: WeightStream, by inputs: Activations, accumulating: Bool,
-    _ worker: inout ThreadTeam.Worker
-  ) {
-    guard let product else { return }
-    for index in product.linear.slices {
-      let (slice, firstRow) = stream.wait(for: index, of: product.linear.weight)
-      worker.phase(dividing: slice.rowGroups, unit: Matrix.groupsAtOnce) { groups in
-        slice.multiply(
-          inputs, groups: groups, output: product.output + firstRow, stride: product.stride,
-          bias: product.linear.bias.map { $0 + firstRow }, accumulating: accumulating,
-          kernels: kernels)
+      Product(weights.head, into: scratch.logits, stride: scratch.logitsStride), by: input, &worker)
+    if let cap = architecture.logitSoftCap {
+      worker.phase(dividing: input.tokens * scratch.logitsStride, unit: 16) { range in
+        kernels.table.soft_cap(scratch.logits + range.lowerBound, cap, range.count)
       }
-      stream.release(index)
     }
   }
 }

@@ -79,8 +79,9 @@ package final class LayerRunner {
     scratch = Scratch(
       architecture: single, weights: Weights(blank: blank), cache: cache,
       contextLength: windowLength, capacity: windowLength)
-    if let rotary = scratch.rotary {
-      for t in 0..<windowLength { rotary.fill(scratch.turn(t), position: t) }
+    for t in 0..<windowLength {
+      scratch.rotary?.fill(scratch.turn(t), position: t)
+      scratch.localRotary?.fill(scratch.localTurn(t), position: t)
     }
   }
 
@@ -94,10 +95,12 @@ package final class LayerRunner {
   /// - Parameters:
   ///   - embedding: [tokens, width], the rows of the window's tokens, in their order.
   ///   - position: [at least tokens, width], learned positions only.
-  package func embed(_ embedding: Matrix, position: Matrix?, tokens: Int) {
+  package func embed(
+    _ embedding: Matrix, norm: Weights.Norm?, position: Matrix?, tokens: Int
+  ) {
     precondition(tokens <= min(windowLength, embedding.rows))
     precondition(position.map { $0.rows >= tokens && $0.columns == architecture.width } ?? true)
-    let weights = Weights(blank: blank, embedding: embedding, position: position)
+    let weights = Weights(blank: blank, embedding: embedding, norm: norm, position: position)
     let ids = (0..<Int32(tokens)).map { $0 }
     ids.withUnsafeBufferPointer { ids in
       guard let ids = ids.baseAddress else { return }
@@ -115,16 +118,24 @@ package final class LayerRunner {
     observe: (MatrixInput, Activations) throws -> Void
   ) rethrows {
     let pass = pass(Weights(blank: blank), tokens: nil, count: tokens)
-    team.step { worker in pass.attention(layer, 0, &worker) }
+    let joinsAtOnce = architecture.residual == .sequential
+    team.step { worker in pass.heads(layer, 0, &worker) }
     try observe(.attention, scratch.normed)
     try observe(.attentionOutput, scratch.attended)
-    team.step { worker in pass.feedForward(layer, &worker) }
+    team.step { worker in
+      if joinsAtOnce { pass.joinHeads(layer, &worker) }
+      pass.feedForward(layer, &worker)
+    }
     try observe(.feedForward, scratch.normed)
     try observe(.down, scratch.inner)
+    team.step { worker in
+      if !joinsAtOnce { pass.joinHeads(layer, &worker) }
+      pass.joinFeedForward(layer, &worker)
+    }
   }
 
   /// What the head would be given for the stream of a window, [tokens][width].
-  package func normalise(_ norm: Weights.Norm, tokens: Int) -> Activations {
+  package func normalise(_ norm: Weights.Norm?, tokens: Int) -> Activations {
     let pass = pass(Weights(blank: blank), tokens: nil, count: tokens)
     team.step { worker in pass.normalise(norm, &worker) }
     return scratch.normed
@@ -146,12 +157,13 @@ package final class LayerRunner {
 extension Weights {
   /// No layers and no norm, and no tables but those that are given: for steps that read no others.
   fileprivate init(
-    blank: UnsafePointer<Float>, embedding: Matrix? = nil, position: Matrix? = nil
+    blank: UnsafePointer<Float>, embedding: Matrix? = nil, norm: Norm? = nil,
+    position: Matrix? = nil
   ) {
     let nothing = Matrix(
       type: .f16, rows: 0, columns: 0, outlierSteps: 0, data: UnsafeRawPointer(blank))
     self.init(
-      embedding: embedding ?? nothing, position: position, layers: [],
-      finalNorm: Norm(gain: blank, bias: nil), head: nothing)
+      embedding: embedding ?? nothing, embeddingNorm: norm, position: position, layers: [],
+      finalNorm: nil, head: Linear(weight: nothing, bias: nil))
   }
 }

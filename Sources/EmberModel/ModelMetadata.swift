@@ -103,39 +103,3 @@ public struct ModelMetadata: Codable, Sendable, Equatable {
     }
   }
 }
-
-extension Architecture {
-  /// What cannot be true of a model, or nil. Sizes are bounded here; products of several of them
-  /// are checked where they are made.
-  package var inconsistency: String? {
-    func outside(_ name: String, _ value: Int, _ range: ClosedRange<Int>) -> String? {
-      range.contains(value)
-        ? nil : "\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound)"
-    }
-    let large = 1 << 24
-    if let problem = outside("vocabulary_size", vocabularySize, 1...large)
-      ?? outside("width", width, 1...large)
-      ?? outside("layer_count", layerCount, 1...65_536)
-      ?? outside("feed_forward_width", feedForwardWidth, 1...large)
-      ?? outside("context_length", contextLength, 1...(1 << 30))
-      ?? outside("head_count", attention.headCount, 1...65_536)
-      ?? outside("key_value_head_count", attention.keyValueHeadCount, 1...attention.headCount)
-      ?? outside("head_dimension", attention.headDimension, 1...1024)
-    {
-      return problem
-    }
-    if attention.headCount % attention.keyValueHeadCount != 0 {
-      return "head_count \(attention.headCount) is no multiple of key_value_head_count "
-        + "\(attention.keyValueHeadCount)"
-    }
-    if !(norm.epsilon >= 0 && norm.epsilon < 1) { return "norm epsilon is \(norm.epsilon)" }
-    if case .rotary(let base, let dimensions, _) = position {
-      if !(base > 0 && base.isFinite) { return "rotary base is \(base)" }
-      if dimensions < 2 || dimensions % 2 != 0 || dimensions > attention.headDimension {
-        return "rotary dimensions are \(dimensions), expected an even number up to "
-          + "\(attention.headDimension)"
-      }
-    }
-    return nil
-  }
-}

@@ -175,6 +175,27 @@ public final class ParallelSession {
   /// Forgets a sequence, so that another can take its place.
   public func reset(sequence: Int) { positions[sequence] = 0 }
 
+  /// Makes a sequence hold the same positions as another, as if it had been given the same tokens.
+  ///
+  /// - Parameter first: positions before it are known to be the same already. Complexity: O(positions
+  ///   behind it).
+  public func copy(sequence source: Int, to target: Int, from first: Int = 0) {
+    if source == target { return }
+    let end = positions[source]
+    let same = max(0, min(first, positions[target], end))
+    caches[target].copyPositions(same..<end, from: caches[source])
+    positions[target] = end
+    highestPositions[target] = max(highestPositions[target], end)
+  }
+
+  /// What the logits of the last step were computed from: the stream behind the final norm, [width],
+  /// of the addition with these logits; it holds until the next step.
+  package func hiddenState(ofLogits index: Int) -> UnsafeBufferPointer<Float> {
+    precondition((0..<scratch.headInput.tokens).contains(index), "there are no such logits")
+    return UnsafeBufferPointer(
+      start: scratch.headInput.vector(index), count: model.architecture.width)
+  }
+
   /// Appends tokens to several sequences in one pass over the weights.
   ///
   /// - Parameter additions: each of another sequence; together at most `stepCapacity` tokens.

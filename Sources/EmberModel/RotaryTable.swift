@@ -2,19 +2,25 @@ import EmberKernels
 import Foundation
 
 /// Cosines and sines of the rotary embedding (Su et al. 2021, section 3.2.2):
-/// the angle of pair i at position p is p · base^(−2i / dimensions).
+/// the angle of pair i at position p is p · base^(−2i / dimensions), or as the scaling has it.
 struct RotaryTable: Sendable {
   let dimensions: Int
   let pairing: Architecture.RotaryPairing
-  /// base^(−2i / dimensions), [dimensions / 2]
+  /// What a position is multiplied with, [dimensions / 2].
   private let frequencies: [Double]
+  /// What cosines and sines are multiplied with.
+  private let factor: Double
 
-  init(base: Float, dimensions: Int, pairing: Architecture.RotaryPairing) {
+  /// - Parameter contextLength: of the session; some scalings depend on it.
+  init(
+    base: Float, dimensions: Int, pairing: Architecture.RotaryPairing,
+    scaling: Architecture.RotaryScaling? = nil, contextLength: Int
+  ) {
     self.dimensions = dimensions
     self.pairing = pairing
-    frequencies = (0..<dimensions / 2).map {
-      pow(Double(base), -2 * Double($0) / Double(dimensions))
-    }
+    let scaled = RotaryFrequencies(
+      base: Double(base), dimensions: dimensions, contextLength: contextLength)
+    (frequencies, factor) = scaled.scaled(by: scaling)
   }
 
   /// Writes cosines and then sines of one position, [dimensions].
@@ -22,8 +28,8 @@ struct RotaryTable: Sendable {
     let pairs = dimensions / 2
     for i in 0..<pairs {
       let angle = Double(position) * frequencies[i]
-      turn[i] = Float(cos(angle))
-      turn[pairs + i] = Float(sin(angle))
+      turn[i] = Float(factor * cos(angle))
+      turn[pairs + i] = Float(factor * sin(angle))
     }
   }
 

@@ -6,6 +6,8 @@ final class Scratch: @unchecked Sendable {
   // Sendable for the reason given at ForwardPass.
 
   let rotary: RotaryTable?
+  /// Of layers with a window, where it is another.
+  let localRotary: RotaryTable?
   /// What the next step computes, of which sequences.
   let segments: StepSegments
   /// Whether any matrix takes int8 activations.
@@ -45,6 +47,11 @@ final class Scratch: @unchecked Sendable {
   private let feedForwardWidth: Int
   /// [T][rotary dimensions] cosines and sines
   private let turns: UnsafeMutablePointer<Float>
+  private let localTurns: UnsafeMutablePointer<Float>
+  /// [H][distance] what a score gains, where positions are linear biases.
+  private let biases: UnsafeMutablePointer<Float>
+  /// The context's length, or 0.
+  let biasStride: Int
   /// [K][T][H / K][padded dimension + 16]: a piece of attention, which is a key/value head and
   /// some tokens, uses the slots of its tokens and no others.
   private let attentionStates: UnsafeMutablePointer<Float>
@@ -70,7 +77,9 @@ final class Scratch: @unchecked Sendable {
     let blocks = a.attention.headCount * KeyValueCache.blocks(a.attention.headDimension)
     let gate = a.feedForward.kind == .gated ? a.feedForwardWidth : 0
     var turn = 0
-    if case .rotary(_, let dimensions, _) = a.position { turn = dimensions }
+    if case .rotary(_, let dimensions, _, _, let localBase) = a.position {
+      turn = localBase == nil ? dimensions : 2 * dimensions
+    }
     // Every number of an architecture is below 2^27 and their sums below 2^31; only the capacity
     // can be anything.
     let floats = a.width + queries + 2 * keys + gate + turn + state * (pieces > 1 ? 2 : 1)
@@ -78,6 +87,7 @@ final class Scratch: @unchecked Sendable {
     let (tokens, overflows) = perToken.multipliedReportingOverflow(by: capacity)
     if overflows || tokens > 1 << 60 { return .max }
     return tokens + 4 * (logitsCapacity * a.vocabularySize + pieces * state)
+      + 4 * a.attention.headCount * (a.position == .linearBias ? contextLength : 0)
       + Activations.byteCount(tokens: capacity, columns: a.width)
       + Activations.byteCount(tokens: capacity, columns: queries)
       + Activations.byteCount(tokens: capacity, columns: a.feedForwardWidth)
@@ -99,10 +109,18 @@ final class Scratch: @unchecked Sendable {
   ) {
     self.capacity = capacity
     segments = StepSegments(tokenCapacity: capacity, segmentCapacity: segmentCapacity)
-    if case .rotary(let base, let dimensions, let pairing) = a.position {
-      rotary = RotaryTable(base: base, dimensions: dimensions, pairing: pairing)
+    if case .rotary(let base, let dimensions, let pairing, let scaling, let localBase) = a.position
+    {
+      rotary = RotaryTable(
+        base: base, dimensions: dimensions, pairing: pairing, scaling: scaling,
+        contextLength: contextLength)
+      localRotary = localBase.map {
+        RotaryTable(
+          base: $0, dimensions: dimensions, pairing: pairing, contextLength: contextLength)
+      }
     } else {
       rotary = nil
+      localRotary = nil
     }
     quantizesInputs = weights.layers.contains { layer in
       [layer.query, layer.key, layer.value, layer.up, layer.gate ?? layer.up]
@@ -140,6 +158,10 @@ final class Scratch: @unchecked Sendable {
     headInput = activations(logitsCapacity, width)
     logits = floats(logitsCapacity * logitsStride)
     turns = floats(capacity * (rotary?.dimensions ?? 0))
+    localTurns = floats(capacity * (localRotary?.dimensions ?? 0))
+    biasStride = a.position == .linearBias ? contextLength : 0
+    biases = floats(headCount * biasStride)
+    if biasStride > 0 { LinearBias.fill(biases, heads: headCount, distances: biasStride) }
     let pieces = Self.pieceCount(contextLength)
     attentionStates = floats(headCount * capacity * attentionStride)
     attentionScratch = floats(pieces > 1 ? headCount * capacity * attentionStride : 0)
@@ -157,8 +179,8 @@ final class Scratch: @unchecked Sendable {
 
   deinit {
     for buffer in [
-      stream, queries, keys, values, gate, logits, turns, attentionStates, attentionScratch,
-      pieceStates, queryScales,
+      stream, queries, keys, values, gate, logits, turns, localTurns, biases, attentionStates,
+      attentionScratch, pieceStates, queryScales,
     ] {
       buffer.deallocate()
     }
@@ -184,6 +206,20 @@ final class Scratch: @unchecked Sendable {
   func stream(_ t: Int) -> UnsafeMutablePointer<Float> { stream + t * width }
   func gate(_ t: Int) -> UnsafeMutablePointer<Float> { gate + t * feedForwardWidth }
   func turn(_ t: Int) -> UnsafeMutablePointer<Float> { turns + t * (rotary?.dimensions ?? 0) }
+  func localTurn(_ t: Int) -> UnsafeMutablePointer<Float> {
+    localTurns + t * (localRotary?.dimensions ?? 0)
+  }
+
+  /// How the heads of a token are rotated in a layer; nil where they are not.
+  func turn(_ t: Int, isLocal: Bool) -> (RotaryTable, UnsafePointer<Float>)? {
+    if isLocal, let localRotary { return (localRotary, UnsafePointer(localTurn(t))) }
+    return rotary.map { ($0, UnsafePointer(turn(t))) }
+  }
+
+  /// What is added to the scores of a head and those after it, by distance; nil where nothing is.
+  func bias(head: Int) -> UnsafePointer<Float>? {
+    biasStride == 0 ? nil : UnsafePointer(biases + head * biasStride)
+  }
 
   /// State of the online softmax for the queries of one key/value head, for the tokens from
   /// `token` on: H / K slots a token.

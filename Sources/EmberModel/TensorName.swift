@@ -6,11 +6,16 @@ public enum TensorName {
   public static let embedding = "embedding"
   /// [contextLength, width], learned positions only.
   public static let position = "position"
-  /// [1, width]; `finalNormBias` for layer norm only.
+  /// [1, width], where the embedding is normalised; the bias for layer norm only.
+  public static let embeddingNorm = "embedding_norm.weight"
+  public static let embeddingNormBias = "embedding_norm.bias"
+  /// [1, width]; `finalNormBias` for layer norm only. Absent where the stream is normalised already.
   public static let finalNorm = "final_norm.weight"
   public static let finalNormBias = "final_norm.bias"
   /// [vocabularySize, width], absent when the head is tied to the embedding.
   public static let head = "head"
+  /// [1, vocabularySize], optional.
+  public static let headBias = "head.bias"
 
   /// The matrices of one layer; each may have a bias beside it.
   public enum Matrix: String, CaseIterable, Sendable {
@@ -30,10 +35,20 @@ public enum TensorName {
     case down = "feed_forward.down"
   }
 
-  /// The norms of one layer.
+  /// The norms of one layer; which of them there are says where the layer normalises.
   public enum Norm: String, CaseIterable, Sendable {
+    /// Of what the block is given.
     case attention = "attention_norm"
     case feedForward = "feed_forward_norm"
+    /// Of what the block adds to the stream.
+    case attentionOutput = "attention_output_norm"
+    case feedForwardOutput = "feed_forward_output_norm"
+    /// Of the stream behind the block (Vaswani et al. 2017).
+    case attentionSum = "attention_sum_norm"
+    case feedForwardSum = "feed_forward_sum_norm"
+    /// Of every head's query and key, [1, headDimension].
+    case query = "attention.query_norm"
+    case key = "attention.key_norm"
   }
 
   public static func weight(_ matrix: Matrix, layer: Int) -> String {

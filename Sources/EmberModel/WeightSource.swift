@@ -15,14 +15,16 @@ package protocol WeightSource {
 }
 
 extension Weights.Norm {
-  /// A norm over the width of the stream.
-  package init<Source: WeightSource>(
-    _ weight: String, bias: String, of architecture: Architecture, from source: Source
+  /// A norm over the width of the stream, or another one; nil where the model has none of this name.
+  package init?<Source: WeightSource>(
+    _ weight: String, bias: String, of architecture: Architecture, count: Int? = nil,
+    from source: Source
   ) throws(Source.Failure) {
-    gain = try source.vector(weight, count: architecture.width)
+    let count = count ?? architecture.width
+    guard let gain = try source.optionalVector(weight, count: count) else { return nil }
+    self.gain = gain
     self.bias =
-      architecture.norm.kind == .layer
-      ? try source.optionalVector(bias, count: architecture.width) : nil
+      architecture.norm.kind == .layer ? try source.optionalVector(bias, count: count) : nil
   }
 }
 
@@ -33,10 +35,12 @@ extension Weights.Layer {
   ) throws(Source.Failure) {
     let queryWidth = a.attention.headCount * a.attention.headDimension
     let keyWidth = a.attention.keyValueHeadCount * a.attention.headDimension
-    func norm(_ norm: TensorName.Norm) throws(Source.Failure) -> Weights.Norm {
+    func norm(
+      _ norm: TensorName.Norm, count: Int? = nil
+    ) throws(Source.Failure) -> Weights.Norm? {
       try Weights.Norm(
         TensorName.weight(norm, layer: index), bias: TensorName.bias(norm, layer: index), of: a,
-        from: source)
+        count: count, from: source)
     }
     func linear(
       _ matrix: TensorName.Matrix, _ rows: Int, _ columns: Int
@@ -47,14 +51,21 @@ extension Weights.Layer {
         bias: try source.optionalVector(TensorName.bias(matrix, layer: index), count: rows))
     }
     self.init(
+      isLocal: a.isLocal(layer: index),
       attentionNorm: try norm(.attention),
       query: try linear(.query, queryWidth, a.width),
       key: try linear(.key, keyWidth, a.width),
       value: try linear(.value, keyWidth, a.width),
+      queryNorm: try norm(.query, count: a.attention.headDimension),
+      keyNorm: try norm(.key, count: a.attention.headDimension),
       attentionOutput: try linear(.attentionOutput, a.width, queryWidth),
+      attentionOutputNorm: try norm(.attentionOutput),
+      attentionSumNorm: try norm(.attentionSum),
       feedForwardNorm: try norm(.feedForward),
       gate: a.feedForward.kind == .gated ? try linear(.gate, a.feedForwardWidth, a.width) : nil,
       up: try linear(.up, a.feedForwardWidth, a.width),
-      down: try linear(.down, a.width, a.feedForwardWidth))
+      down: try linear(.down, a.width, a.feedForwardWidth),
+      feedForwardOutputNorm: try norm(.feedForwardOutput),
+      feedForwardSumNorm: try norm(.feedForwardSum))
   }
 }

@@ -10,16 +10,15 @@ package struct Weights: @unchecked Sendable {
 
   /// [vocabularySize, width]
   package let embedding: Matrix
+  package let embeddingNorm: Norm?
   /// [contextLength, width], learned positions only.
   package let position: Matrix?
   package private(set) var layers: [Layer]
-  package let finalNorm: Norm
+  package let finalNorm: Norm?
   /// [vocabularySize, width]; the embedding where the head is tied.
-  package let head: Matrix
-  /// The slices of the head; see `Linear.slices`.
-  private(set) var headSlices = 0..<0
+  package fileprivate(set) var head: Linear
 
-  /// Gain and bias of a norm, [width] floats each.
+  /// Gain and bias of a norm, [width] floats each, or [headDimension].
   package struct Norm: @unchecked Sendable {
     package let gain: UnsafePointer<Float>
     package let bias: UnsafePointer<Float>?
@@ -35,12 +34,27 @@ package struct Weights: @unchecked Sendable {
   }
 
   package struct Layer: @unchecked Sendable {
-    package let attentionNorm: Norm
-    package fileprivate(set) var query, key, value, attentionOutput: Linear
-    package let feedForwardNorm: Norm
+    /// Whether a token sees only the positions of the architecture's window.
+    package let isLocal: Bool
+    package let attentionNorm: Norm?
+    package fileprivate(set) var query, key, value: Linear
+    /// Of each head, [headDimension].
+    package let queryNorm, keyNorm: Norm?
+    package fileprivate(set) var attentionOutput: Linear
+    /// Of what the block adds, and of the stream behind it.
+    package let attentionOutputNorm, attentionSumNorm: Norm?
+    package let feedForwardNorm: Norm?
     /// Gated feed-forward only.
     package fileprivate(set) var gate: Linear?
     package fileprivate(set) var up, down: Linear
+    package let feedForwardOutputNorm, feedForwardSumNorm: Norm?
+
+    package var norms: [Norm] {
+      [
+        attentionNorm, queryNorm, keyNorm, attentionOutputNorm, attentionSumNorm, feedForwardNorm,
+        feedForwardOutputNorm, feedForwardSumNorm,
+      ].compactMap { $0 }
+    }
   }
 }
 
@@ -48,24 +62,36 @@ extension Weights {
   /// The same weights, to be found in slices.
   ///
   /// - Parameter slices: of each matrix, in the order of the inventory.
-  func sliced(_ slices: [Range<Int>]) -> Weights {
+  func sliced(_ slices: [Range<Int>], residual: Architecture.Residual) -> Weights {
     var result = self
     var next = slices.makeIterator()
-    func place(_ linear: inout Linear) { linear.slices = next.next() ?? 0..<0 }
     for i in result.layers.indices {
-      place(&result.layers[i].query)
-      place(&result.layers[i].key)
-      place(&result.layers[i].value)
-      place(&result.layers[i].attentionOutput)
-      place(&result.layers[i].up)
-      if var gate = result.layers[i].gate {
-        place(&gate)
-        result.layers[i].gate = gate
+      for matrix in TensorName.Matrix.inOrderOfUse(residual) {
+        result.layers[i].place(matrix, in: &next)
       }
-      place(&result.layers[i].down)
     }
-    result.headSlices = next.next() ?? 0..<0
+    result.head.slices = next.next() ?? 0..<0
     return result
+  }
+}
+
+extension Weights.Layer {
+  fileprivate mutating func place(
+    _ matrix: TensorName.Matrix, in slices: inout IndexingIterator<[Range<Int>]>
+  ) {
+    func place(_ linear: inout Weights.Linear) { linear.slices = slices.next() ?? 0..<0 }
+    switch matrix {
+    case .query: place(&query)
+    case .key: place(&key)
+    case .value: place(&value)
+    case .attentionOutput: place(&attentionOutput)
+    case .gate:
+      guard var gate else { return }
+      place(&gate)
+      self.gate = gate
+    case .up: place(&up)
+    case .down: place(&down)
+    }
   }
 }
 
@@ -81,6 +107,8 @@ extension Weights {
   ) throws(ModelError) {
     let binder = Binder(file: file, vectors: vectors)
     embedding = try binder.matrix(TensorName.embedding, rows: a.vocabularySize, columns: a.width)
+    embeddingNorm = try Norm(
+      TensorName.embeddingNorm, bias: TensorName.embeddingNormBias, of: a, from: binder)
     position =
       a.position == .learned
       ? try binder.matrix(TensorName.position, rows: a.contextLength, columns: a.width) : nil
@@ -89,10 +117,11 @@ extension Weights {
     self.layers = layers
     finalNorm = try Norm(
       TensorName.finalNorm, bias: TensorName.finalNormBias, of: a, from: binder)
-    head =
-      a.tiedHead
-      ? embedding
-      : try binder.matrix(TensorName.head, rows: a.vocabularySize, columns: a.width)
+    head = Linear(
+      weight: a.tiedHead
+        ? embedding
+        : try binder.matrix(TensorName.head, rows: a.vocabularySize, columns: a.width),
+      bias: try binder.optionalVector(TensorName.headBias, count: a.vocabularySize))
   }
 
   /// Bytes of weights that one decoded token reads: every matrix and vector once, of the tables of
@@ -101,10 +130,11 @@ extension Weights {
   package var bytesPerToken: Int {
     func bytes(_ norm: Norm, _ width: Int) -> Int { width * (norm.bias == nil ? 4 : 8) }
     let width = embedding.columns
-    var sum = head.byteCount + embedding.groupStride + (position?.groupStride ?? 0)
-    sum += bytes(finalNorm, width)
+    var sum = head.weight.byteCount + embedding.groupStride + (position?.groupStride ?? 0)
+    sum += [finalNorm, embeddingNorm].reduce(0) { $0 + ($1.map { bytes($0, width) } ?? 0) }
     for layer in layers {
-      sum += bytes(layer.attentionNorm, width) + bytes(layer.feedForwardNorm, width)
+      // Those of single heads are shorter, and few.
+      sum += layer.norms.reduce(0) { $0 + bytes($1, width) }
       let matrices = [
         layer.query, layer.key, layer.value, layer.attentionOutput, layer.up, layer.down,
       ]

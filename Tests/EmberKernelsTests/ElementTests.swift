@@ -54,6 +54,20 @@ struct ElementTests {
       return 0
     }
     Self.agree { table, x in
+      table.gelu?(&x, x.count)
+      return 0
+    }
+    Self.agree { table, x in
+      table.relu?(&x, x.count)
+      return 0
+    }
+    for cap: Float in [0.01, 1, 30, 50] {
+      Self.agree { table, x in
+        table.soft_cap?(&x, cap, x.count)
+        return 0
+      }
+    }
+    Self.agree { table, x in
       table.multiply_elements?(&x, Self.inputs(x.count + 1), x.count)
       return 0
     }
@@ -119,15 +133,64 @@ struct ElementTests {
     _ = Kernels.best.table.exponentials?(&exponentials, 0, x.count)
     var silu = x
     Kernels.best.table.silu?(&silu, x.count)
-    var gelu = x
-    Kernels.best.table.gelu_tanh?(&gelu, x.count)
+    var geluTanh = x
+    Kernels.best.table.gelu_tanh?(&geluTanh, x.count)
     for (i, value) in x.enumerated() {
       let v = Double(value)
       #expect(abs(Double(exponentials[i]) - exp(v)) <= 2e-7 * exp(v), "exp \(v)")
       let exactSilu = v / (1 + exp(-v))
       #expect(abs(Double(silu[i]) - exactSilu) <= 4e-7 * abs(exactSilu) + 1e-36, "silu \(v)")
       let exactGelu = 0.5 * v * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v)))
-      #expect(abs(Double(gelu[i]) - exactGelu) <= 1e-5 * abs(exactGelu) + 1e-6, "gelu \(v)")
+      #expect(abs(Double(geluTanh[i]) - exactGelu) <= 1e-5 * abs(exactGelu) + 1e-6, "gelu \(v)")
+    }
+  }
+
+  @Test("the stated error bounds of the exact GELU and of soft caps")
+  func exactGeluAndSoftCap() {
+    var x: [Float] = []
+    for step in -60_000...60_000 { x.append(Float(step) * 0.00025) }
+    for exponent in -120 ... -3 { x.append(exp2(Float(exponent))) }
+    for kernels in Kernels.available {
+      var gelu = x
+      kernels.table.gelu?(&gelu, x.count)
+      var capped = x
+      kernels.table.soft_cap?(&capped, 1, x.count)
+      var capped50 = x.map { 20 * $0 }
+      kernels.table.soft_cap?(&capped50, 50, x.count)
+      var worst = (gelu: 0.0, cap: 0.0)
+      for (i, value) in x.enumerated() {
+        let v = Double(value)
+        worst.gelu = max(worst.gelu, abs(Double(gelu[i]) - 0.5 * v * erfc(-v / 2.0.squareRoot())))
+        if v == 0 { continue }
+        worst.cap = max(worst.cap, abs(Double(capped[i]) / tanh(v) - 1))
+        let exact = 50 * tanh(Double(20 * value) / 50)
+        worst.cap = max(worst.cap, abs(Double(capped50[i]) / exact - 1))
+      }
+      #expect(worst.gelu <= 5e-7, "\(kernels.name)")
+      #expect(worst.cap <= 4e-7, "\(kernels.name)")
+    }
+  }
+
+  @Test("activations at their ends: infinities, NaNs and zeros")
+  func activationEnds() {
+    for kernels in Kernels.available {
+      let ends: [Float] = [-.infinity, -1e30, -14, -0.0, 0, 14, 1e30, .infinity, .nan]
+      func applied(_ operation: (inout [Float]) -> Void) -> [Float] {
+        var x = ends
+        operation(&x)
+        return x
+      }
+      let gelu = applied { kernels.table.gelu?(&$0, $0.count) }
+      #expect(gelu.dropLast() == [0, 0, 0, 0, 0, 14, 1e30, .infinity], "\(kernels.name)")
+      let relu = applied { kernels.table.relu?(&$0, $0.count) }
+      #expect(relu.dropLast() == [0, 0, 0, 0, 0, 14, 1e30, .infinity], "\(kernels.name)")
+      #expect(relu[3].sign == .minus, "\(kernels.name)")
+      let capped = applied { kernels.table.soft_cap?(&$0, 0.5, $0.count) }
+      #expect(capped.dropLast() == [-0.5, -0.5, -0.5, 0, 0, 0.5, 0.5, 0.5], "\(kernels.name)")
+      #expect(capped[3].sign == .minus, "\(kernels.name)")
+      for last in [gelu, relu, capped].map(\.last) {
+        #expect(last?.isNaN == true, "\(kernels.name)")
+      }
     }
   }
 

@@ -74,6 +74,18 @@ static void compare_norms(kernel_pair kernels) {
   }                                                                                              \
   end_group(#NAME)
 
+static void compare_soft_cap(kernel_pair kernels) {
+  static const float caps[] = {50.0f, 30.0f, 1.0f, 1e-3f};
+  FOR_EACH("soft_cap") {
+    float *expected = random_floats(kind, n);
+    float *got = copy_of(expected, n * sizeof(float), 4 * again);
+    kernels.expected->soft_cap(expected, caps[again], n);
+    kernels.tested->soft_cap(got, caps[again], n);
+    same_floats("values", expected, got, n);
+  }
+  end_group("soft_cap");
+}
+
 static void compare_rotate(kernel_pair kernels) {
   FOR_EACH("rotate") {
     float *turn = random_floats(again < 2 ? ORDINARY : kind, 2 * n);
@@ -114,6 +126,9 @@ void compare_elements(kernel_pair kernels) {
   compare_norms(kernels);
   IN_PLACE(silu);
   IN_PLACE(gelu_tanh);
+  IN_PLACE(gelu);
+  IN_PLACE(relu);
+  compare_soft_cap(kernels);
   TWO_OPERANDS(multiply_elements);
   TWO_OPERANDS(add_elements);
   compare_rotate(kernels);

@@ -94,6 +94,7 @@ static void no_layer_norm(const float *x, const float *gain, const float *bias, 
 }
 
 static void no_change(float *x, size_t n) { (void)x, (void)n; }
+static void no_cap(float *x, float cap, size_t n) { (void)x, (void)cap, (void)n; }
 static void no_operation(float *x, const float *y, size_t n) { (void)x, (void)y, (void)n; }
 
 static void no_rotate(float *x, const float *turn, size_t pairs, int32_t halves) {
@@ -141,7 +142,8 @@ const ember_kernels recorded_kernels = {
   no_quantize,       no_encode,     no_search,     no_round,        no_multiply,   no_multiply, no_multiply,
   no_multiply,       no_multiply,   no_multiply,
   no_quantize_query, no_attend,     no_attend,     no_attend,       no_attend,     no_join,     no_rms_norm,
-  no_layer_norm,     no_change,     no_change,     no_operation,    no_operation,
+  no_layer_norm,     no_change,     no_change,     no_change,       no_change,     no_cap,
+  no_operation,      no_operation,
   no_rotate,         no_exponentials, no_maximum,  no_extremes,     no_select,
   no_drop,           no_sum,        no_count,
 };

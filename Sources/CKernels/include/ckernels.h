@@ -79,6 +79,18 @@ typedef struct {
   size_t first_visible;      // positions that the first token sees, itself included; the next, one more
   size_t dimension;
   size_t padded_dimension;   // a multiple of 16, at most EMBER_MAXIMUM_HEAD_DIMENSION
+  // 1: every token sees first_visible positions, as of an encoder; 0: causal, as said above.
+  int32_t sees_all;
+  // A token sees the last `window` of those positions, its own included; 0: all. 0 where sees_all.
+  size_t window;
+  float soft_cap;  // score = soft_cap · tanh(score / soft_cap), as soft_cap below; 0: as it is
+  // Then added to a score: bias[query of the token · bias_stride + distance], finite, where the
+  // distance is the token's position less the key's, below 0 if the key comes later. Read for what
+  // the token sees, nowhere else. The first token stands at first_position, the next at one more.
+  // NULL: nothing.
+  const float *bias;
+  size_t bias_stride;
+  size_t first_position;
 
   // attend: half keys [position / 16][dimension][16], values [position][padded_dimension].
   // Keys of 8 bits, as the weights of a q8 matrix: code + 128 in unsigned bytes
@@ -169,20 +181,24 @@ typedef struct {
   // Codes of one query in blocks of 32, by the first rule of quantize.
   void (*quantize_query)(const float *query, size_t dimension, int8_t *codes, float *scales, int32_t *sums);
 
-  // Causal attention with the online softmax (Milakov and Gimelshein 2018; Flash Attention,
+  // Attention with the online softmax (Milakov and Gimelshein 2018; Flash Attention,
   // Dao et al. 2022, algorithm 1), in chunks of EMBER_ATTENTION_CHUNK positions. Each piece of
   // EMBER_ATTENTION_PIECE positions has a softmax of its own, so that threads can share one
   // query's positions; the pieces' states are joined in ascending order.
-  // Computes the pieces first ..< first + count of all queries, joined, into a->states.
+  // Computes the pieces first ..< first + count of all queries, joined, into a->states; count is 1 or
+  // more. The state of a query that sees nothing of them has the maximum −infinity and else zeros,
+  // and is joined as if it were not there: pieces before the first token's window may be left out.
+  // Where a chunk has something seen, all its keys are read, of its values only those seen.
   // A score is Σ key · query, one fma per dimension in ascending order; of codes one per block,
-  // fma(float(dot), half scale · query scale, score). A sum of values is one fma per visible
-  // position, value · weight, of codes code · (weight · scale).
+  // fma(float(dot), half scale · query scale, score). Then come the soft cap and the bias. A sum of
+  // values is one fma per visible position, value · weight, of codes code · (weight · scale).
   void (*attend)(const ember_attention *a, size_t first, size_t count);
   void (*attend_q8)(const ember_attention *a, size_t first, size_t count);    // keys and values of 8 bits
   void (*attend_q8q4)(const ember_attention *a, size_t first, size_t count);  // keys of 8, values of 4
   void (*attend_q4)(const ember_attention *a, size_t first, size_t count);    // keys and values of 4
   // output[dimension] of one query: joins the states of `count` consecutive runs of pieces, `stride`
-  // floats apart, and divides by the denominator. The first state is overwritten.
+  // floats apart, and divides by the denominator. The first state is overwritten. One of them must
+  // have seen a position.
   void (*join_attention)(float *states, size_t count, size_t stride, size_t dimension,
                          size_t padded_dimension, float *output);
 
@@ -194,6 +210,12 @@ typedef struct {
   void (*silu)(float *x, size_t n);
   // x = x · Φ(x) in its tanh approximation, in place; error at most 1e-5 relative plus 1e-6
   void (*gelu_tanh)(float *x, size_t n);
+  // x = x · Φ(x) with the exact Φ (that of erf), in place; error at most 5e-7 absolute
+  void (*gelu)(float *x, size_t n);
+  // x = 0 where x < 0, in place; a NaN and a zero of either sign stay
+  void (*relu)(float *x, size_t n);
+  // x = cap · tanh(x / cap), in place, cap positive and finite; error at most 4e-7 relative
+  void (*soft_cap)(float *x, float cap, size_t n);
   // x = x · y, in place
   void (*multiply_elements)(float *x, const float *y, size_t n);
   // x = x + y, in place

@@ -153,7 +153,9 @@ final class ChatEngine {
     _ isCancelled: () -> Bool, _ emit: (String) throws -> Void
   ) throws {
     let clock = ContinuousClock()
-    var sampler = Sampler(options: options.sampling, seed: reply.seed, kernels: session.kernels)
+    var sampler = Sampler(
+      options: options.sampling, seed: reply.seed, promptLength: prompt.count,
+      kernels: session.kernels)
     var decoder = tokenizer.streamDecoder(after: prompt.last)
     var matcher = StopStringMatcher(layout.stopStrings)
     var logits = logits

@@ -62,6 +62,7 @@ struct ChatCommand: ParsableCommand {
   var maxTokens = 1024
 
   @OptionGroup(title: "Sampling") var sampling: SamplingOptionGroup
+  @OptionGroup(title: "Against repetition") var repetition: RepetitionOptions
 
   @Option(
     name: .long,
@@ -95,6 +96,9 @@ struct ChatCommand: ParsableCommand {
     if stop.contains("") {
       throw ValidationError("--stop: expected a text to stop at, found an empty one")
     }
+    if sampling.samples != nil {
+      throw ValidationError("--samples: a conversation has one answer at a time")
+    }
     if template == "" {
       throw ValidationError("--template: expected a file or plain, found an empty text")
     }
@@ -102,6 +106,10 @@ struct ChatCommand: ParsableCommand {
 
   func run() throws {
     UnsafeSignalHandlers.reportFaults(in: [model.model])
+    var options = TextGenerator.Options(
+      maximumTokens: maxTokens, seed: sampling.seed ?? .random(in: .min ... .max))
+    sampling.apply(to: &options.sampling)
+    repetition.apply(to: &options.sampling)
     let loaded = try LoadedModel(opening: model.model)
     let layout = try ChatLayout(
       loaded, choice: template, variables: templateVariables, stopStrings: stop)
@@ -124,11 +132,7 @@ struct ChatCommand: ParsableCommand {
     if !json { plan.announce(isAskedFor: memory.memory != nil) }
     // The whole model is read while the first line is typed.
     reading.begin(loaded.model, plan: plan)
-    let engine = ChatEngine(
-      loaded, session: session, layout: layout,
-      options: TextGenerator.Options(
-        maximumTokens: maxTokens, sampling: sampling.options,
-        seed: sampling.seed ?? .random(in: .min ... .max)))
+    let engine = ChatEngine(loaded, session: session, layout: layout, options: options)
     var input: any ChatInput = PipedInput()
     if isInteractive {
       reading.finish()

@@ -194,8 +194,24 @@ extension Architecture.Position {
     switch self {
     case .learned:
       "learned"
-    case .rotary(let base, let dimensions, let pairing):
-      "rotary (base \(base), \(dimensions) dimensions, \(pairing.rawValue) pairs)"
+    case .linearBias:
+      "linear bias of attention (ALiBi)"
+    case .rotary(let base, let dimensions, let pairing, let scaling, let localBase):
+      "rotary (base \(base), \(dimensions) dimensions, \(pairing.rawValue) pairs"
+        + (scaling.map { ", scaled: \($0.words)" } ?? "")
+        + (localBase.map { ", base \($0) within the window" } ?? "") + ")"
+    }
+  }
+}
+
+extension Architecture.RotaryScaling {
+  fileprivate var words: String {
+    switch self {
+    case .linear(let factor): "linear, \(factor) times"
+    case .dynamic(let factor, let original): "dynamic NTK, \(factor) times from \(original) tokens"
+    case .yarn(let factor, let original, _, _, _, _): "YaRN, \(factor) times \(original) tokens"
+    case .llama3(let factor, _, _, let original): "Llama 3, \(factor) times \(original) tokens"
+    case .longRope(_, _, let original, _): "LongRoPE beyond \(original) tokens"
     }
   }
 }

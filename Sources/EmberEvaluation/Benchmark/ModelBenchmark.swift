@@ -231,6 +231,6 @@ extension Weights {
     let logits = test.kind == "prompt" ? 1 : test.totalTokens
     return 2
       * (Double(inLayers) * Double(test.totalTokens)
-        + Double(head.rows * head.columns) * Double(logits))
+        + Double(head.weight.rows * head.weight.columns) * Double(logits))
   }
 }

@@ -16,7 +16,7 @@ struct Place {
     self.layer = layer
     input =
       switch name {
-      case TensorName.weight(.attentionOutput, layer: layer): .attentionOutput
+      case TensorName.weight(TensorName.Matrix.attentionOutput, layer: layer): .attentionOutput
       case TensorName.weight(.down, layer: layer): .feedForward
       default: .residual
       }

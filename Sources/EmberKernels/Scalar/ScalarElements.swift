@@ -43,6 +43,18 @@ enum ScalarElements {
     }
   }
 
+  static func gelu(_ x: UnsafeMutablePointer<Float>, _ n: Int) {
+    for i in 0..<n { x[i] = ScalarMath.gelu(x[i]) }
+  }
+
+  static func relu(_ x: UnsafeMutablePointer<Float>, _ n: Int) {
+    for i in 0..<n where x[i] < 0 { x[i] = 0 }
+  }
+
+  static func softCap(_ x: UnsafeMutablePointer<Float>, _ cap: Float, _ n: Int) {
+    for i in 0..<n { x[i] = cap * ScalarMath.tanh(x[i] / cap) }
+  }
+
   static func rotate(
     _ x: UnsafeMutablePointer<Float>, by turn: UnsafePointer<Float>, pairs: Int, halves: Bool
   ) {

@@ -36,4 +36,34 @@ enum ScalarMath {
     return p * Float(bitPattern: UInt32(half + 127) << 23)
       * Float(bitPattern: UInt32(whole - half + 127) << 23)
   }
+
+  /// tanh x; see `tanh16` in CKernels/vectors.h.
+  static func tanh(_ x: Float) -> Float {
+    let size = abs(x)
+    if !(size < 0.625) {
+      let large = 1 - 2 / (exponential(size + size) + 1)
+      return x < 0 ? -large : large
+    }
+    let square = size * size
+    var p: Float = -5.70498872745e-3
+    p = fma(p, square, 2.06390887954e-2)
+    p = fma(p, square, -5.37397155531e-2)
+    p = fma(p, square, 1.33314422036e-1)
+    p = fma(p, square, -3.33332819422e-1)
+    let small = fma(p * square, size, size)
+    return x.sign == .minus ? -small : small
+  }
+
+  /// x · Φ(x); see `gelu16` in CKernels/vectors.h.
+  static func gelu(_ x: Float) -> Float {
+    let size = abs(x) > 14 ? 14 : abs(x)
+    let t = 1 / fma(size, 0.23164189, 1)
+    var p: Float = 1.061405429
+    p = fma(p, t, -1.453152027)
+    p = fma(p, t, 1.421413741)
+    p = fma(p, t, -0.284496736)
+    p = fma(p, t, 0.254829592)
+    let tail = p * t * exponential(size * -0.5 * size)
+    return (x > 0 ? x : 0) - size * 0.5 * tail
+  }
 }

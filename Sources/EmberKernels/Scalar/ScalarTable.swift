@@ -97,6 +97,18 @@ let scalarTable = ember_kernels(
     guard let x else { return }
     ScalarElements.geluTanh(x, n)
   },
+  gelu: { x, n in
+    guard let x else { return }
+    ScalarElements.gelu(x, n)
+  },
+  relu: { x, n in
+    guard let x else { return }
+    ScalarElements.relu(x, n)
+  },
+  soft_cap: { x, cap, n in
+    guard let x else { return }
+    ScalarElements.softCap(x, cap, n)
+  },
   multiply_elements: { x, y, n in
     guard let x, let y else { return }
     for i in 0..<n { x[i] *= y[i] }

@@ -54,7 +54,8 @@ struct Residency: Sendable {
     guard let stream else { return model.weights }
     let weights = try Weights(
       file: model.file, architecture: model.architecture, vectors: vectors)
-    return weights.sliced(stream.slices.ofMatrix)
+    return weights.sliced(
+      stream.slices.ofMatrix, residual: model.architecture.residual)
   }
 
   /// What could not be read so far.

@@ -49,7 +49,7 @@ public struct WeightInventory: Sendable, Equatable {
   ) {
     var names: [String] = []
     for layer in 0..<architecture.layerCount {
-      for matrix in TensorName.Matrix.inOrderOfUse
+      for matrix in TensorName.Matrix.inOrderOfUse(architecture.residual)
       where matrix != .gate || architecture.feedForward.kind == .gated {
         names.append(TensorName.weight(matrix, layer: layer))
       }
@@ -87,5 +87,10 @@ public struct WeightInventory: Sendable, Equatable {
 
 extension TensorName.Matrix {
   /// As the forward pass goes through a layer.
-  static let inOrderOfUse: [Self] = [.query, .key, .value, .attentionOutput, .up, .gate, .down]
+  static func inOrderOfUse(_ residual: Architecture.Residual) -> [Self] {
+    switch residual {
+    case .sequential: [.query, .key, .value, .attentionOutput, .up, .gate, .down]
+    case .parallel: [.query, .key, .value, .up, .gate, .attentionOutput, .down]
+    }
+  }
 }

@@ -73,6 +73,11 @@ struct DivergenceWork: TeamWork, @unchecked Sendable {
 
   let purpose: Purpose
   let head: Matrix
+  /// [vocabularySize]
+  let bias: UnsafePointer<Float>?
+  /// As the architecture says; see `Architecture.headScale` and `.logitSoftCap`.
+  let scale: Float?
+  let softCap: Float?
   /// norm(stream), [tokens][width]
   let inputs: Activations
   /// [tokens][vocabularySize]
@@ -88,11 +93,22 @@ struct DivergenceWork: TeamWork, @unchecked Sendable {
         inputs, groups: groups, output: logits, stride: reference.vocabularySize, kernels: kernels)
     }
     worker.phase(pieces: inputs.tokens) { token in
-      let row = UnsafePointer(logits + token * reference.vocabularySize)
+      let row = logits + token * reference.vocabularySize
+      finish(row)
       switch purpose {
       case .keepingReference: reference.keep(row, token: first + token)
       case .comparing: reference.compare(row, token: first + token)
       }
     }
+  }
+
+  /// What the architecture does to the products of the head.
+  private func finish(_ row: UnsafeMutablePointer<Float>) {
+    let count = reference.vocabularySize
+    if let scale {
+      for i in 0..<count { row[i] *= scale }
+    }
+    if let bias { kernels.table.add_elements(row, bias, count) }
+    if let softCap { kernels.table.soft_cap(row, softCap, count) }
   }
 }

@@ -17,7 +17,9 @@ final class SensitivityProbe {
   private let runner: LayerRunner
   private let weights: ResidentWeights
   private let layers: [Weights.Layer]
-  private let finalNorm: Weights.Norm
+  private let finalNorm: Weights.Norm?
+  private let embeddingNorm: Weights.Norm?
+  private let headBias: UnsafePointer<Float>?
   private let reference: ReferenceDistributions
   /// The stream before each layer and behind the last, [layers + 1][windows][length][width].
   private let states: UnsafeMutablePointer<Float>
@@ -57,6 +59,11 @@ final class SensitivityProbe {
     }
     finalNorm = try Weights.Norm(
       TensorName.finalNorm, bias: TensorName.finalNormBias, of: architecture, from: weights)
+    embeddingNorm = try Weights.Norm(
+      TensorName.embeddingNorm, bias: TensorName.embeddingNormBias, of: architecture,
+      from: weights)
+    headBias = try weights.optionalVector(
+      TensorName.headBias, count: architecture.vocabularySize)
     let vocabularySize = architecture.vocabularySize
     reference = ReferenceDistributions(
       tokens: windows.count * length, vocabularySize: vocabularySize)
@@ -125,7 +132,8 @@ final class SensitivityProbe {
       } else {
         let rows = try gather(window, from: embedding)
         withExtendedLifetime(rows) {
-          runner.embed(rows.view, position: position, tokens: window.count)
+          runner.embed(
+            rows.view, norm: embeddingNorm, position: position, tokens: window.count)
         }
       }
       for layer in (first ?? 0)..<layers.count {
@@ -140,8 +148,9 @@ final class SensitivityProbe {
       let inputs = runner.normalise(finalNorm, tokens: window.count)
       team.step(
         DivergenceWork(
-          purpose: purpose, head: head, inputs: inputs, logits: logits, reference: reference,
-          first: index * length, kernels: kernels))
+          purpose: purpose, head: head, bias: headBias, scale: a.headScale, softCap: a.logitSoftCap,
+          inputs: inputs, logits: logits, reference: reference, first: index * length,
+          kernels: kernels))
     }
   }
 

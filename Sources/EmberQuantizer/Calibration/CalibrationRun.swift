@@ -49,13 +49,15 @@ final class CalibrationRun {
         (0..<Int32(longest)).map { $0 }, of: TensorName.position,
         rows: architecture.contextLength, columns: architecture.width)
     }
+    let norm = try Weights.Norm(
+      TensorName.embeddingNorm, bias: TensorName.embeddingNormBias, of: architecture, from: tables)
     try forEachWindow("embedding", isCancelled, progress, loading: false) { index, count in
       let rows = CheckpointWeights(tensors, path: path, team: team)
       let embedding = try rows.rows(
         windows[index], of: TensorName.embedding, rows: architecture.vocabularySize,
         columns: architecture.width)
       withExtendedLifetime((tables, rows)) {
-        runner.embed(embedding, position: position, tokens: count)
+        runner.embed(embedding, norm: norm, position: position, tokens: count)
       }
     }
   }

@@ -49,7 +49,7 @@ struct CalibrationRunTests {
     var row = [Float](repeating: 0, count: width)
     for (id, sum) in sums.enumerated() {
       row.withUnsafeMutableBufferPointer { row in
-        if let base = row.baseAddress { model.weights.head.copyRow(id, to: base) }
+        if let base = row.baseAddress { model.weights.head.weight.copyRow(id, to: base) }
       }
       var form = 0.0
       for i in 0..<width {

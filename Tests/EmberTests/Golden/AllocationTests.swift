@@ -82,7 +82,7 @@ import Testing
         var noise = SplitMix64(seed: 1)
         var logits = randomLogits(30_000, &noise)
         let history = (0..<500).map { Int32($0) }
-        var all = SamplerTests.filters
+        var all = SamplerTests.filters + ProcessorTests.variants
         all.append(SamplingOptions(temperature: 1, topK: 10_000, topP: 0.9, minP: 0))
         for options in all {
           var sampler = Sampler(options: options, seed: 2)

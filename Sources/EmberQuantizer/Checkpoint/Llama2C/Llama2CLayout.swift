@@ -67,10 +67,8 @@ struct Llama2CLayout {
     }
     func norm(_ norm: TensorName.Norm, _ layer: Int) -> CheckpointTensor {
       let (section, stored): (Section, String) =
-        switch norm {
-        case .attention: (.attentionNorm, "rms_att_weight")
-        case .feedForward: (.feedForwardNorm, "rms_ffn_weight")
-        }
+        norm == .attention
+        ? (.attentionNorm, "rms_att_weight") : (.feedForwardNorm, "rms_ffn_weight")
       return tensor(
         TensorName.weight(norm, layer: layer), section, "\(stored)[\(layer)]", rows: 1,
         columns: width, layer: layer)
