@@ -83,7 +83,8 @@ import Testing
     let error = try #require(try error("architectures", "[\"MambaForCausalLM\"]"))
     #expect(error.category == .unsupported)
     #expect(error.description.contains("MambaForCausalLM"))
-    #expect(error.description.contains("known: LlamaForCausalLM, GPT2LMHeadModel"))
+    #expect(error.description.contains("known: LlamaForCausalLM, MistralForCausalLM, "))
+    #expect(error.description.contains(", GPT2LMHeadModel, "))
   }
 
   @Test func ignoresTokensOutsideOfTheVocabulary() throws {

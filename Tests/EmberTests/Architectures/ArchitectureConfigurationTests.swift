@@ -58,7 +58,7 @@ struct ArchitectureConfigurationTests {
       [
         "rope_parameters": none,
         "rope_scaling": [
-          "type": "yarn", "original_max_position_embeddings": 64, "beta_fast": 16,
+          "type": "yarn", "original_max_position_embeddings": 64, "beta_fast": 2,
           "mscale": 0, "truncate": true,
         ],
       ])

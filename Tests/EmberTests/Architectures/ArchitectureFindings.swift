@@ -7,11 +7,7 @@ import Synchronization
 struct ArchitectureFindings: Sendable {
   /// Whether a conversion at 16 bits ran, and every tensor of the checkpoint found its place.
   var converts = false
-  /// Of logits from transformers', keys and values rounded likewise: the mean and the largest
-  /// difference. What keys and values rounded to halves change in transformers itself.
-  var meanDifference: Float = .infinity
-  var largestDifference: Float = .infinity
-  var differenceByRounding: Float = 0
+  let comparison: LogitComparison
   /// Whether odd chunks and single tokens give the bits of the prompt in one piece.
   var decodeMatches = false
   /// Mean KL divergence from the logits at 16 bits, in nats, and from a uniform distribution.
@@ -21,14 +17,7 @@ struct ArchitectureFindings: Sendable {
   /// Whether streamed weights give the bits of the mapped ones, at 16, 8 and 4 bits.
   var streams = false
 
-  /// With the same rounding of keys and values, sums in another order are left: 10⁻⁶ of a logit. But
-  /// now and then they bring a key or value to the other side of a half's rounding, 2⁻¹¹ of it, and
-  /// so the rows behind it show a small part of what all roundings together change. Hence the issue's
-  /// figure for the mean, and a quarter of `differenceByRounding` for the largest. (So no logit is
-  /// further from the unrounded transformers than 1.25 times what the rounding itself does.)
-  var logitsMatch: Bool {
-    meanDifference < 1e-4 && largestDifference < max(1e-4, differenceByRounding / 4)
-  }
+  var logitsMatch: Bool { comparison.agrees }
   /// Eight bits lose less than a hundredth of what the model knows, four bits less than a quarter:
   /// random weights, 32 columns of them, in which nothing averages out.
   var q8: Bool { divergence8 < information / 100 }
@@ -52,23 +41,15 @@ struct ArchitectureFindings: Sendable {
     converts = exact.warnings.isEmpty || exact.reference.weights != checkpoint.name
     var rows: [[[Float]]] = []
     decodeMatches = true
-    largestDifference = 0
-    var differences: [Float] = []
     for text in exact.reference.texts {
       let prompt = try exact.rows(text, chunks: [text.length])
-      for (index, position) in text.positions.enumerated() {
-        let (unrounded, halves) = (text.logits[index], text.logitsOfHalves[index])
-        differences += zip(prompt[position], halves).map { abs($0 - $1) }
-        largestDifference = max(largestDifference, Self.largest(prompt[position], halves))
-        differenceByRounding = max(differenceByRounding, Self.largest(halves, unrounded))
-      }
       for chunks in [[1], [3, 1, 18, 7, 64]] {
         let again = try exact.rows(text, chunks: chunks)
         decodeMatches = decodeMatches && Self.areSame(again, prompt)
       }
       rows.append(prompt)
     }
-    meanDifference = differences.reduce(0, +) / Float(differences.count)
+    comparison = LogitComparison(rows, exact.reference)
     information = Self.mean(rows.joined().map { Self.divergence($0, $0.map { _ in 0 }) })
     divergence8 = try Self.divergence(checkpoint, bits: 8, from: rows)
     divergence4 = try Self.divergence(checkpoint, bits: 4, from: rows)
@@ -103,14 +84,6 @@ struct ArchitectureFindings: Sendable {
 
   static func areSame(_ a: [[Float]], _ b: [[Float]]) -> Bool {
     a.map { $0.map(\.bitPattern) } == b.map { $0.map(\.bitPattern) }
-  }
-
-  /// What is not a number is infinitely far.
-  static func largest(_ a: [Float], _ b: [Float]) -> Float {
-    zip(a, b).reduce(a.count == b.count ? 0 : .infinity) {
-      let difference = abs($1.0 - $1.1)
-      return difference <= $0 ? $0 : difference.isNaN ? .infinity : difference
-    }
   }
 
   static func mean(_ values: [Double]) -> Double {

@@ -23,13 +23,24 @@ struct ArchitectureModel: Sendable {
   }
 
   /// Converts anew.
+  ///
+  /// - Parameter change: a key of the configuration and a value for it, as JSON.
   static func convert(
-    _ checkpoint: ArchitectureCheckpoint, named name: String, options: QuantizationOptions
+    _ checkpoint: ArchitectureCheckpoint, named name: String, options: QuantizationOptions,
+    change: (key: String, value: String)? = nil
   ) throws -> Self {
     let reference = try ArchitectureReference(checkpoint)
     let source = folder.url.appending(path: "\(name)-checkpoint")
     try checkpoint.write(to: source, weights: reference.weights)
     defer { try? FileManager.default.removeItem(at: source) }
+    if let change {
+      let file = source.appending(path: "config.json")
+      let parsed = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
+      var values = parsed as? [String: Any] ?? [:]
+      values[change.key] = try JSONSerialization.jsonObject(
+        with: Data(change.value.utf8), options: [.fragmentsAllowed])
+      try JSONSerialization.data(withJSONObject: values).write(to: file)
+    }
     let output = FilePath(folder.url.appending(path: name).path)
     var options = options
     // Powers of two change no logits, but the last bits of what the cache rounds.

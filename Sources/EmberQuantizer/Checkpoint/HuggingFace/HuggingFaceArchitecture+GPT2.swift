@@ -22,7 +22,8 @@ extension HuggingFaceArchitecture {
       norm: .init(
         kind: .layer, epsilon: try configuration.positive("layer_norm_epsilon", default: 1e-5)),
       position: .learned,
-      attention: try fullAttention(configuration, width: width, headsKey: "n_head"),
+      attention: try fullAttention(
+        configuration, width: width, headsKey: "n_head", widthKey: "n_embd"),
       feedForward: .init(
         kind: .plain,
         activation: try activation(configuration, "activation_function", default: "gelu_new")),

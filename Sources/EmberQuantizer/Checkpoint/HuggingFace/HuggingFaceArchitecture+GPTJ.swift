@@ -19,7 +19,8 @@ extension HuggingFaceArchitecture {
       position: .rotary(
         base: 10_000, dimensions: try configuration.count("rotary_dim", default: 64),
         pairing: .adjacent),
-      attention: try fullAttention(configuration, width: width, headsKey: "n_head"),
+      attention: try fullAttention(
+        configuration, width: width, headsKey: "n_head", widthKey: "n_embd"),
       feedForward: .init(
         kind: .plain,
         activation: try activation(configuration, "activation_function", default: "gelu_new")),

@@ -77,11 +77,12 @@ extension HuggingFaceArchitecture {
 
   /// As many key/value heads as query heads, whose widths together are that of the stream.
   static func fullAttention(
-    _ configuration: HuggingFaceConfiguration, width: Int, headsKey: String
+    _ configuration: HuggingFaceConfiguration, width: Int, headsKey: String,
+    widthKey: String = "hidden_size"
   ) throws(CheckpointError) -> Architecture.Attention {
     let heads = try configuration.count(headsKey)
     guard width % heads == 0 else {
-      throw configuration.invalid(headsKey, expected: "a divisor of the width (\(width))")
+      throw configuration.invalid(headsKey, expected: "a divisor of \(widthKey) (\(width))")
     }
     return .init(headCount: heads, keyValueHeadCount: heads, headDimension: width / heads)
   }
