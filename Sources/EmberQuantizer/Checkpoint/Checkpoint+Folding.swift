@@ -73,14 +73,13 @@ extension Checkpoint {
       }
     }
     if scalings.isEmpty { return self }
-    return Checkpoint(
-      architecture: architecture,
-      tensors: tensors.map { tensor in
-        var tensor = tensor
-        tensor.scaling = scalings[tensor.name]
-        return tensor
-      }, tokenizerSource: tokenizerSource, beginOfSequence: beginOfSequence,
-      endOfSequence: endOfSequence, provenance: provenance, warnings: warnings)
+    var folded = self
+    folded.tensors = tensors.map { tensor in
+      var tensor = tensor
+      tensor.scaling = scalings[tensor.name]
+      return tensor
+    }
+    return folded
   }
 
   /// The factors that bring sizes of emergent columns to the typical one; nil where there are none.

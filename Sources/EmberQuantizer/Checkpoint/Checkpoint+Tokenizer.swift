@@ -16,16 +16,22 @@ extension Checkpoint {
     case .huggingFace(let path):
       let tokenizer = try Tokenizer.huggingFace(
         tokenizerJSON: path, beginOfSequence: beginOfSequence, endOfSequence: endOfSequence)
-      let tokens = tokenizer.vocabularySize
-      if tokens > rows {
-        throw QuantizerError.vocabularyMismatch(
-          tokenizer: path.string, tokens: tokens, embeddingRows: rows)
-      }
-      return (
-        tokenizer,
-        tokens == rows
-          ? [] : ["the embedding table has \(rows) rows for \(tokens) tokens: the rest is padding"]
-      )
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
+    case .gguf(let vocabulary, let path):
+      let tokenizer = try Tokenizer.gguf(vocabulary, path: path.string)
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
     }
+  }
+
+  /// Says that the embedding table has more rows than there are tokens; fewer are an error.
+  private func paddingWarnings(_ tokenizer: Tokenizer, path: FilePath) throws -> [String] {
+    let rows = architecture.vocabularySize
+    let tokens = tokenizer.vocabularySize
+    if tokens > rows {
+      throw QuantizerError.vocabularyMismatch(
+        tokenizer: path.string, tokens: tokens, embeddingRows: rows)
+    }
+    return tokens == rows
+      ? [] : ["the embedding table has \(rows) rows for \(tokens) tokens: the rest is padding"]
   }
 }

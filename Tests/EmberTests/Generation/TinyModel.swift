@@ -48,7 +48,7 @@ enum TinyModel {
     try builder.add(TensorName.head, vocabularySize, width, to: &writer)
     try builder.addGain(TensorName.finalNorm, to: &writer)
     for layer in 0..<2 {
-      for norm in TensorName.Norm.allCases {
+      for norm in [TensorName.Norm.attention, .feedForward] {
         try builder.addGain(TensorName.weight(norm, layer: layer), to: &writer)
       }
       for matrix in TensorName.Matrix.allCases {
