@@ -13,10 +13,12 @@ struct ChatLayout {
   private let addsBeginOfSequence: Bool
 
   /// For models that were not made for chat: a dialogue that a text model continues.
+  /// An answer stands as the model wrote it, so that its positions need not be computed again.
   private static let plainTemplate = """
     {% for message in messages %}{% if message.role == 'system' %}{{ message.content | trim }}
 
-    {% else %}{{ message.role | capitalize }}: {{ message.content | trim }}
+    {% elif message.role == 'user' %}User: {{ message.content | trim }}
+    {% else %}Assistant:{{ '' if message.content[:1] in [' ', '\\n'] else ' ' }}{{ message.content }}
     {% endif %}{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}
     """
 
