@@ -66,23 +66,30 @@ struct ChatTerminalTests {
       }
     }
 
-    /// Waits until the text has been shown so often, or the program has ended.
+    /// Waits until the text has been shown so often, or the program has ended; not for ever.
     func wait(for text: String, times: Int = 1) async throws {
-      while process.isRunning {
-        collect()
-        if shown.components(separatedBy: text).count > times { return }
+      for _ in 0..<12_000 where process.isRunning && count(of: text) < times {
         try await Task.sleep(for: .milliseconds(5))
       }
+      #expect(count(of: text) >= times, "\(text.debugDescription): \(shown.debugDescription)")
+    }
+
+    /// Waits until the program reads keys, for the time that this says.
+    func waitForPrompt(_ number: Int) async throws {
+      try await wait(for: "\u{1B}[?2004h", times: number)
+    }
+
+    private func count(of text: String) -> Int {
       collect()
-      #expect(
-        shown.components(separatedBy: text).count > times, "\(text.debugDescription): \(shown)")
+      return shown.components(separatedBy: text).count - 1
     }
 
     func end() async throws -> Int32 {
-      while process.isRunning {
+      for _ in 0..<12_000 where process.isRunning {
         collect()
         try await Task.sleep(for: .milliseconds(5))
       }
+      try #require(!process.isRunning, "\(shown.debugDescription)")
       return process.terminationStatus
     }
   }
@@ -107,18 +114,18 @@ struct ChatTerminalTests {
         "chat", "model.q4", "--template", "chat.jinja", "-n", "4", "--save", "talk.json",
         "--seed", "1",
       ], in: checkpoint.folder)
-    try await terminal.wait(for: "> ")
+    try await terminal.waitForPrompt(1)
     // Words cut, the cursor moved, and a character put in between.
     terminal.type("nonsense\u{15}the hatt\u{7F}\u{1B}[D\u{1B}[Dx\u{1B}[H日\u{5}!\r")
-    try await terminal.wait(for: "positions used", times: 1)
+    try await terminal.waitForPrompt(2)
     // The line before, with more.
     terminal.type("\u{1B}[A?\r")
-    try await terminal.wait(for: "positions used", times: 2)
+    try await terminal.waitForPrompt(3)
     terminal.type("\u{1B}[200~two\rlines\u{1B}[201~\r")
-    try await terminal.wait(for: "positions used", times: 3)
+    try await terminal.waitForPrompt(4)
     // Ctrl-C drops the line.
     terminal.type("dropped\u{3}/tokens\r")
-    try await terminal.wait(for: "positions used", times: 4)
+    try await terminal.waitForPrompt(5)
     terminal.type("\u{4}")
     #expect(try await terminal.end() == 0)
     #expect(try questions(checkpoint) == ["日the hxat!", "日the hxat!?", "two\nlines"])
@@ -132,21 +139,24 @@ struct ChatTerminalTests {
     let terminal = try Terminal(
       [
         "chat", "model.q4", "--template", "chat.jinja", "-n", "60000", "--save", "talk.json",
-        "--stop", "no such text",
+        "--temperature", "0",
       ], in: checkpoint.folder)
-    try await terminal.wait(for: "> ")
-    terminal.type("the\r")
-    try await terminal.wait(for: "the\r\n")
-    // The terminal is not the child's own, so the key does not become a signal by itself.
+    try await terminal.waitForPrompt(1)
+    // What this model has much to say about.
+    terminal.type("a hat\r")
+    // The keys are no longer read one by one: the answer has begun.
+    try await terminal.wait(for: "\u{1B}[?2004l")
     try await Task.sleep(for: .milliseconds(300))
+    // The terminal is not the program's own, so the key does not become a signal by itself.
     terminal.process.interrupt()
     try await terminal.wait(for: "stopped]")
+    try await terminal.waitForPrompt(2)
     terminal.type("/tokens\r")
-    try await terminal.wait(for: "positions used", times: 2)
+    try await terminal.waitForPrompt(3)
     terminal.type("\u{3}")
     try await terminal.wait(for: "Ctrl-C again")
     terminal.type("\u{3}")
     #expect(try await terminal.end() == 0)
-    #expect(try questions(checkpoint) == ["the"])
+    #expect(try questions(checkpoint) == ["a hat"])
   }
 }

@@ -43,7 +43,8 @@ enum ChatInstruction: Equatable {
     /load FILE      go on with a saved conversation
     /tokens         how much of the context is used
     /exit           leave; so does Ctrl-D
-    A line that should begin with a slash begins with two. Ctrl-C stops an answer, Ctrl-J begins a new line.
+    A line that should begin with a slash begins with two. Ctrl-C stops an answer.
+    Alt-Enter begins a new line, and pasted text keeps its lines.
 
     """
 }

@@ -44,8 +44,8 @@ struct KeyReader {
   mutating func key() -> Key {
     guard let first = byte() else { return .endOfInput }
     switch first {
-    case 0x0D: return .enter
-    case 0x0A: return .newLine
+    // A line feed is what the key gives while an answer is being written.
+    case 0x0D, 0x0A: return .enter
     case 0x09: return .tab
     case 0x7F, 0x08: return .backspace
     case 0x1B: return escape()

@@ -4,8 +4,8 @@ import Foundation
 /// Reads lines from a terminal, with editing and history: arrow keys, Home and End, word by word
 /// with Ctrl or Alt, and the usual letters with Ctrl (A, B, D, E, F, H, K, L, N, P, U, W, Y).
 ///
-/// Ctrl-J or Alt-Enter begins a new line inside the text; pasted text keeps its lines. It needs no
-/// library, so that Ember needs none.
+/// Alt-Enter begins a new line inside the text; pasted text keeps its lines. It needs no library, so
+/// that Ember needs none.
 struct LineEditor: ChatInput {
   private let prompt: String
   private var keys = KeyReader(read: KeyReader.standardInput)
