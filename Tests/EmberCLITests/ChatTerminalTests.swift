@@ -18,11 +18,8 @@ struct ChatTerminalTests {
     private(set) var shown = ""
 
     init(_ arguments: [String], in folder: URL) throws {
-      primary = posix_openpt(O_RDWR | O_NOCTTY)
-      try #require(primary >= 0 && grantpt(primary) == 0 && unlockpt(primary) == 0)
-      let name = String(cString: try #require(ptsname(primary)))
-      let secondary = open(name, O_RDWR | O_NOCTTY)
-      try #require(secondary >= 0)
+      let secondary: Int32
+      (primary, secondary) = try Self.openPair()
       let handle = FileHandle(fileDescriptor: secondary, closeOnDealloc: true)
       process.executableURL = try EmberProcess.binary()
       process.arguments = arguments
@@ -33,6 +30,21 @@ struct ChatTerminalTests {
       process.standardError = handle
       try process.run()
       _ = fcntl(primary, F_SETFL, O_NONBLOCK)
+    }
+
+    private static func openPair() throws -> (primary: Int32, secondary: Int32) {
+      #if canImport(Darwin)
+        let primary = posix_openpt(O_RDWR | O_NOCTTY)
+        try #require(primary >= 0 && grantpt(primary) == 0 && unlockpt(primary) == 0)
+        let name = String(cString: try #require(ptsname(primary)))
+        let secondary = open(name, O_RDWR | O_NOCTTY)
+        try #require(secondary >= 0)
+      #else
+        // Glibc's module has no posix_openpt.
+        var (primary, secondary): (Int32, Int32) = (-1, -1)
+        try #require(openpty(&primary, &secondary, nil, nil, nil) == 0)
+      #endif
+      return (primary, secondary)
     }
 
     deinit {

@@ -209,7 +209,8 @@ public struct Converter: Sendable {
       source: .init(
         format: provenance.format, name: provenance.name, files: provenance.files,
         bytes: provenance.byteCount, types: provenance.storedTypes),
-      writtenBy: "ember \(Self.version)")
+      writtenBy: "ember \(Self.version)", chatTemplate: source.chatTemplate,
+      stopTokens: source.stopTokens.isEmpty ? nil : source.stopTokens)
   }
 
   /// The version that files say they were written by.
