@@ -111,7 +111,7 @@ struct ChatLoop {
     case .contextFull:
       parts.append("the context is full: /reset, /undo, or start with --drop-oldest or --context")
     case .maximumTokens: parts.append("cut at --max-tokens")
-    case .endOfSequence, .stopString: break
+    case .endOfSequence, .stopString, .stopToken, .grammarComplete: break
     }
     if reply.droppedMessages > 0 {
       parts.append("the \(reply.droppedMessages) oldest messages were left out")
