@@ -30,7 +30,8 @@ final class CalibrationRun {
     kernel = .beside(options.kernels)
     team = ThreadTeam(
       threadCount: options.threads ?? ThreadCount.recommended,
-      phaseCapacity: max(LayerRunner.phaseCapacity, MomentAccumulator.phaseCapacity))
+      phaseCapacity: max(
+        LayerRunner.phaseCapacity(of: architecture), MomentAccumulator.phaseCapacity))
     runner = try LayerRunner(
       architecture: architecture, windowLength: windows.length, team: team,
       kernels: options.kernels)
