@@ -122,7 +122,7 @@ struct ForwardPass: @unchecked Sendable {
       }, other,
       by: scratch.normed, &worker)
     worker.phase(pieces: inner.tileCount) { tile in
-      for t in inner.tokenRange(ofTile: tile) { 
+      for t in inner.tokenRange(ofTile: tile) {
         activate(
           inner.vector(t), gate: scratch.gate(t), width: architecture.feedForwardWidth)
       }

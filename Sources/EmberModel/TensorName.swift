@@ -72,9 +72,13 @@ public enum TensorName {
   public static func weight(_ matrix: ExpertMatrix, expert: Int, layer: Int) -> String {
     "layers.\(layer).feed_forward.experts.\(expert).\(matrix.rawValue).weight"
   }
-  /// Whether a name is that of an expert's matrix.
-  package static func isOfExpert(_ name: String) -> Bool {
-    name.contains(".feed_forward.experts.")
+  /// Which matrix of an expert has this name; nil where none has.
+  package static func expertMatrix(_ name: String) -> ExpertMatrix? {
+    let parts = name.split(separator: ".")
+    guard parts.count == 7, parts[2] == "feed_forward", parts[3] == "experts",
+      parts[6] == "weight"
+    else { return nil }
+    return ExpertMatrix(rawValue: String(parts[5]))
   }
   public static func bias(_ matrix: Matrix, layer: Int) -> String {
     "layers.\(layer).\(matrix.rawValue).bias"
