@@ -95,7 +95,7 @@ public final class InferenceSession {
     team = ThreadTeam(
       threadCount: threadCount,
       phaseCapacity: ForwardPass.phasesPerStep(
-        layers: architecture.layerCount, slices: residency.stream?.slices.slices.count ?? 0))
+        architecture, slices: residency.stream?.slices.slices.count ?? 0))
     try residency.stream?.fill(progress: progress)
   }
 
@@ -119,6 +119,9 @@ public final class InferenceSession {
 
   /// Bytes read from the file so far because they have no place in memory.
   public var bytesStreamed: Int { residency.bytesRead }
+
+  /// How it came by its experts so far; nil where all are in the mapping, or there are none.
+  public var expertStatistics: ExpertStatistics? { residency.experts?.statistics }
 
   /// Whether pinned weights might be swapped out because the limit on locked memory is too low.
   public var pinningIsLimited: Bool {

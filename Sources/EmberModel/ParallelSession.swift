@@ -144,7 +144,7 @@ public final class ParallelSession {
       threadCount: threadCount,
       // One more than a single sequence: the gathering of the segments' ends.
       phaseCapacity: ForwardPass.phasesPerStep(
-        layers: architecture.layerCount, slices: residency.stream?.slices.slices.count ?? 0) + 1)
+        architecture, slices: residency.stream?.slices.slices.count ?? 0) + 1)
     try residency.stream?.fill()
   }
 
@@ -165,6 +165,9 @@ public final class ParallelSession {
 
   /// Bytes read from the file so far because they have no place in memory.
   public var bytesStreamed: Int { residency.bytesRead }
+
+  /// How it came by its experts so far; nil where all are in the mapping, or there are none.
+  public var expertStatistics: ExpertStatistics? { residency.experts?.statistics }
 
   /// Bytes of the buffers beside the caches.
   public var scratchBytes: Int { scratch.byteCount }

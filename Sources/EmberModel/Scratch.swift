@@ -36,6 +36,8 @@ final class Scratch: @unchecked Sendable {
   let gate: UnsafeMutablePointer<Float>
   /// [T][F]
   let inner: Activations
+  /// Where there are experts.
+  let experts: ExpertScratch?
   /// [logits capacity][W]
   let headInput: Activations
   /// [logits capacity][V]
@@ -75,7 +77,8 @@ final class Scratch: @unchecked Sendable {
     let state = a.attention.headCount * (KeyValueCache.paddedDimension(a) + 16)
     let pieces = pieceCount(contextLength)
     let blocks = a.attention.headCount * KeyValueCache.blocks(a.attention.headDimension)
-    let gate = a.feedForward.kind == .gated ? a.feedForwardWidth : 0
+    let inner = a.has(.up) ? a.feedForwardWidth : 0
+    let gate = a.has(.gate) ? inner : 0
     var turn = 0
     if case .rotary(_, let dimensions, _, _, let localBase) = a.position {
       turn = localBase == nil ? dimensions : 2 * dimensions
@@ -90,8 +93,9 @@ final class Scratch: @unchecked Sendable {
       + 4 * a.attention.headCount * (a.position == .linearBias ? contextLength : 0)
       + Activations.byteCount(tokens: capacity, columns: a.width)
       + Activations.byteCount(tokens: capacity, columns: queries)
-      + Activations.byteCount(tokens: capacity, columns: a.feedForwardWidth)
+      + Activations.byteCount(tokens: capacity, columns: inner)
       + Activations.byteCount(tokens: logitsCapacity, columns: a.width)
+      + ExpertScratch.byteCount(architecture: a, capacity: capacity)
   }
 
   private static func pieceCount(_ contextLength: Int) -> Int {
@@ -125,9 +129,10 @@ final class Scratch: @unchecked Sendable {
     quantizesInputs = weights.layers.contains { layer in
       [layer.query, layer.key, layer.value, layer.up, layer.gate ?? layer.up]
         .contains { $0.weight.type != .f16 }
+        || layer.mixture?.quantizesInputs == true
     }
     width = a.width
-    feedForwardWidth = a.feedForwardWidth
+    feedForwardWidth = a.has(.up) ? a.feedForwardWidth : 0
     queryStride = a.attention.headCount * a.attention.headDimension
     keyStride = a.attention.keyValueHeadCount * a.attention.headDimension
     logitsStride = a.vocabularySize
@@ -153,7 +158,7 @@ final class Scratch: @unchecked Sendable {
     keys = floats(capacity * keyStride)
     values = floats(capacity * keyStride)
     attended = activations(capacity, queryStride)
-    gate = floats(a.feedForward.kind == .gated ? capacity * feedForwardWidth : 0)
+    gate = floats(a.has(.gate) ? capacity * feedForwardWidth : 0)
     inner = activations(capacity, feedForwardWidth)
     headInput = activations(logitsCapacity, width)
     logits = floats(logitsCapacity * logitsStride)
@@ -174,7 +179,9 @@ final class Scratch: @unchecked Sendable {
     queryScales = floats(blocks)
     querySums = .aligned(blocks)
     querySums.initialize(repeating: 0, count: blocks)
-    byteCount = total + blocks * 36
+    experts = ExpertScratch(architecture: a, capacity: capacity)
+    byteCount =
+      total + blocks * 36 + ExpertScratch.byteCount(architecture: a, capacity: capacity)
   }
 
   deinit {

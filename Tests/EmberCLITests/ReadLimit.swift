@@ -20,7 +20,11 @@
     init(disk: URL, bytesPerSecond: Int) throws {
       var status = stat()
       guard stat(disk.path, &status) == 0 else { throw CocoaError(.fileReadNoSuchFile) }
-      device = "\(gnu_dev_major(status.st_dev)):\(gnu_dev_minor(status.st_dev))"
+      // The macros major() and minor() of glibc.
+      let number = UInt64(status.st_dev)
+      let major = number >> 8 & 0xfff | number >> 32 & ~0xfff
+      let minor = number & 0xff | number >> 12 & ~0xff
+      device = "\(major):\(minor)"
       folder = "/sys/fs/cgroup/blkio/ember-test-\(UUID().uuidString)"
       try FileManager.default.createDirectory(
         atPath: folder, withIntermediateDirectories: false)

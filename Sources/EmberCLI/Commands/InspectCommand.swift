@@ -144,7 +144,11 @@ private struct InspectReport: Encodable {
       ("file", OneLine.escape("\(file), version \(formatVersion), by \(writtenBy)")),
       ("size", Format.bytes(fileBytes)),
       ("architecture", OneLine.escape(a.name)),
-      ("layers", "\(a.layerCount), width \(a.width), feed-forward \(a.feedForwardWidth)"),
+      (
+        "layers",
+        "\(a.layerCount), width \(a.width), "
+          + (a.feedForward.experts?.words ?? "feed-forward \(a.feedForwardWidth)")
+      ),
       (
         "attention",
         "\(attention.headCount) heads of \(attention.headDimension),"
@@ -177,6 +181,13 @@ private struct InspectReport: Encodable {
             + " \(Format.grouped(source.bytes)) bytes in \(source.files.joined(separator: ", ")))")
       ),
     ])
+  }
+}
+
+extension Architecture.Experts {
+  fileprivate var words: String {
+    "\(count) experts of \(width), \(used) for each token"
+      + (sharedWidth.map { ", and one of \($0) for all" } ?? "")
   }
 }
 

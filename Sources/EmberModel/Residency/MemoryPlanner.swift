@@ -62,7 +62,7 @@ struct MemoryPlanner {
   private func mapped(_ kind: MemoryPlan.Weights, context: Int) -> MemoryPlan {
     var plan = base(context: context, chunk: request.chunkLength ?? Self.residentChunk)
     plan.weights = kind
-    plan.mappedBytes = inventory.matrixBytes + inventory.vectorBytes
+    plan.mappedBytes = inventory.matrixBytes + inventory.expertBytes + inventory.vectorBytes
     // Around what is touched, the system may map up to a large page: at either end of a table.
     plan.mappedBytes += kind == .mapped ? inventory.tableBytes : min(inventory.tableBytes, 4 << 20)
     return plan
@@ -93,10 +93,11 @@ struct MemoryPlanner {
         slots: 3)
     }
     plan.pinnableBytes = max(0, budget - plan.totalBytes)
+    if !inventory.experts.isEmpty, shareWithExperts(&plan, budget) { return plan }
     let slices = WeightSlices(
       inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes)
     plan.pinnedBytes += slices.pinnedBytes
-    plan.streamedBytes = slices.streamedBytes
+    plan.streamedBytes += slices.streamedBytes
     if slices.tickets == 0 { plan.ringBytes = 0 }
     return plan
   }
@@ -110,7 +111,7 @@ struct MemoryPlanner {
     plan.sliceBytes = sliceBytes
     plan.slots = slots
     plan.ringBytes = slots * WeightSlices.slotBytes(inventory, sliceBytes: sliceBytes)
-    plan.streamedBytes = inventory.matrixBytes
+    addExperts(&plan)
     return plan
   }
 
@@ -137,7 +138,7 @@ struct MemoryPlanner {
         + 2 * inventory.tableRowBytes,
       cacheBytes: cacheBytes(context), scratchBytes: scratchBytes(context: context, chunk: chunk),
       mappedBytes: 0, pinnedBytes: 0, ringBytes: 0, streamedBytes: 0,
-      passBytes: inventory.matrixBytes + inventory.vectorBytes)
+      passBytes: inventory.matrixBytes + inventory.vectorBytes + inventory.expertBytesPerToken)
   }
 
   private func cacheBytes(_ context: Int) -> Int {

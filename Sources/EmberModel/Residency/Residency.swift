@@ -5,6 +5,8 @@ import EmberKernels
 struct Residency: Sendable {
   /// nil where all matrices are in the mapping.
   var stream: WeightStream?
+  /// nil where all experts are in the mapping, or there are none.
+  var experts: ExpertStore?
   /// nil where norms and biases are in the mapping, too.
   var vectors: PrivateVectors?
   /// nil where tables are in the mapping, too.
@@ -44,6 +46,9 @@ struct Residency: Sendable {
       stream = try WeightStream(
         WeightSlices(model.inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes),
         of: model.file, slots: plan.slots, slotBytes: slotBytes)
+      if !model.inventory.experts.isEmpty {
+        experts = try ExpertStore(model.inventory, of: model.file, slots: plan.expertSlots)
+      }
     }
   }
 
@@ -54,18 +59,18 @@ struct Residency: Sendable {
     guard let stream else { return model.weights }
     let weights = try Weights(
       file: model.file, architecture: model.architecture, vectors: vectors)
-    return weights.sliced(
-      stream.slices.ofMatrix, residual: model.architecture.residual)
+    return weights.sliced(stream.slices.ofMatrix, of: model.architecture)
   }
 
   /// What could not be read so far.
   var failure: FormatError? {
-    stream?.failure ?? tables?.embedding.failure ?? tables?.position?.failure
+    stream?.failure ?? experts?.failure ?? tables?.embedding.failure ?? tables?.position?.failure
   }
 
-  /// Bytes read from the file so far: slices that stream, and rows of tables.
+  /// Bytes read from the file so far: slices that stream, experts, and rows of tables.
   var bytesRead: Int {
-    (stream?.bytesStreamed ?? 0) + (tables?.embedding.bytesRead ?? 0)
+    (stream?.bytesStreamed ?? 0) + (experts?.statistics.bytesRead ?? 0)
+      + (tables?.embedding.bytesRead ?? 0)
       + (tables?.position?.bytesRead ?? 0)
   }
 }

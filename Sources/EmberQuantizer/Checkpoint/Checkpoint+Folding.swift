@@ -66,6 +66,9 @@ extension Checkpoint {
         })
       if onlyValues { continue }
       try fold(norm: .attention, into: [.query, .key, .value])
+      // A mixture's norm is read by a router and every expert: looking through all of them for the
+      // sake of a column is not worth it.
+      if architecture.feedForward.experts != nil { continue }
       try fold(norm: .feedForward, into: [.gate, .up])
       if architecture.feedForward.kind == .gated {
         try fold(

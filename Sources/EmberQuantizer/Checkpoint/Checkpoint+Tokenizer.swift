@@ -17,6 +17,13 @@ extension Checkpoint {
       let tokenizer = try Tokenizer.huggingFace(
         tokenizerJSON: path, beginOfSequence: beginOfSequence, endOfSequence: endOfSequence)
       return (tokenizer, try paddingWarnings(tokenizer, path: path))
+    case .other(let path):
+      guard let tokenizer = try Tokenizer.file(path) else {
+        throw TokenizerError.unsupported(
+          path: path.string, field: "the file", found: "none of these",
+          supported: "SentencePiece and tiktoken models")
+      }
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
     case .gguf(let vocabulary, let path):
       let tokenizer = try Tokenizer.gguf(vocabulary, path: path.string)
       return (tokenizer, try paddingWarnings(tokenizer, path: path))

@@ -80,7 +80,11 @@ public enum CheckpointReader {
     _ path: FilePath
   ) throws(CheckpointError) -> TokenizerSource {
     _ = try CheckpointFile(opening: path)
-    return path.extension?.lowercased() == "json" ? .huggingFace(path) : .llama2c(path)
+    return switch path.extension?.lowercased() {
+    case "json": .huggingFace(path)
+    case "model", "spm": .other(path)
+    default: .llama2c(path)
+    }
   }
 
   /// The last component of a path, also where it is `.` or ends in `..`.

@@ -226,12 +226,13 @@ public struct Converter: Sendable {
     let folder = isFolder ? checkpoint : checkpoint.removingLastComponent()
     let beside = [
       "config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json",
-      "tokenizer.json", "tokenizer.bin", "tokenizer_config.json", "generation_config.json",
+      "tokenizer.json", "tokenizer.bin", "tokenizer.model", "spiece.model",
+      "tokenizer_config.json", "generation_config.json",
       "chat_template.jinja",
     ]
     inputs += (source.provenance.files + beside).map { resolved(folder.appending($0)) }
     switch source.tokenizerSource {
-    case .llama2c(let path), .huggingFace(let path), .gguf(_, file: let path):
+    case .llama2c(let path), .huggingFace(let path), .other(let path), .gguf(_, file: let path):
       inputs.append(resolved(path))
     case nil: break
     }

@@ -49,6 +49,20 @@ import Testing
       }
     }
 
+    @Test("none per step of a mixture of experts, in memory and streaming")
+    func experts() async {
+      await #expect(processExitsWith: .success) {
+        for checkpoint in ExpertCheckpoint.all {
+          let model = try ExpertModel.converted(checkpoint, bits: 8).model
+          let plan = try StreamedExpertsTests.plan(model, slots: nil)
+          for threads in [1, 2] {
+            try expectNoneInDecode(InferenceSession(model: model, threads: threads))
+            try expectNoneInDecode(InferenceSession(model: model, plan: plan, threads: threads))
+          }
+        }
+      }
+    }
+
     @Test("none per step of several sequences")
     func parallel() async {
       await #expect(processExitsWith: .success) {

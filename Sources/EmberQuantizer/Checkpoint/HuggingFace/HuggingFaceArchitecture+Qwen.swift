@@ -22,11 +22,10 @@ extension HuggingFaceArchitecture {
     return (try qwen("Qwen3ForCausalLM", configuration, sizes: ["head_dim": 128]), names)
   }
 
-  private static func qwen(
+  static func qwen(
     _ name: String, _ configuration: HuggingFaceConfiguration, sizes: [String: Int]
   ) throws(CheckpointError) -> Architecture {
-    var sizes = sizes
-    sizes["num_key_value_heads"] = 32
+    let sizes = ["num_key_value_heads": 32].merging(sizes) { $1 }
     var architecture = try descendantOfLlama(name, configuration, sizes: sizes)
     let hasWindow = try configuration.boolean("use_sliding_window", default: false)
     let window =

@@ -15,7 +15,7 @@ struct HuggingFaceArchitecture: Sendable {
   /// All that Ember reads.
   static let known: [HuggingFaceArchitecture] = [
     .llama, .mistral, .qwen2, .qwen3, .gemma, .gemma2, .gemma3, .gemma3Conditional, .phi3, .phi,
-    .gptNeoX, .gptJ, .gpt2, .opt, .bloom, .stableLM, .starcoder2,
+    .mixtral, .qwen2Moe, .qwen3Moe, .gptNeoX, .gptJ, .gpt2, .opt, .bloom, .stableLM, .starcoder2,
   ]
 
   /// The one that a configuration names.
@@ -51,6 +51,8 @@ struct TensorNameMap: Sendable {
   /// What the gains of all norms are stored less: 1 where the checkpoint holds gain − 1.
   var gainOffset: Float = 0
   var matrices: [TensorName.Matrix: MatrixName]
+  /// Mixtures only.
+  var experts: ExpertNames?
   var finalNorm: String?
   var head: String
   var headBias = Bias.ifPresent

@@ -84,6 +84,9 @@ enum HuggingFaceReader {
 
   private static func tokenizerBeside(_ folder: FilePath) -> TokenizerSource? {
     let path = folder.appending(tokenizerName)
-    return PathKind(of: path) == .file ? .huggingFace(path) : nil
+    if PathKind(of: path) == .file { return .huggingFace(path) }
+    // SentencePiece's or tiktoken's own file, under the names that transformers writes.
+    let others = ["tokenizer.model", "spiece.model"].map { folder.appending($0) }
+    return others.first { PathKind(of: $0) == .file }.map { .other($0) }
   }
 }

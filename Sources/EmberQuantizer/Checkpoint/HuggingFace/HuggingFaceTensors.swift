@@ -10,7 +10,7 @@ struct HuggingFaceTensors {
   let source: FilePath
   let configurationPath: FilePath
 
-  private(set) var tensors: [CheckpointTensor] = []
+  var tensors: [CheckpointTensor] = []
   /// Stored names that were asked for.
   private var used: Set<String> = []
   private let prefix: String
@@ -65,6 +65,7 @@ struct HuggingFaceTensors {
       for norm in norms(before: matrix) { try collect(norm: norm, layer: layer, stem: stem) }
       try collect(matrix: matrix, layer: layer, stem: stem)
     }
+    try collectExperts(layer: layer, stem: stem)
     for norm in [TensorName.Norm.feedForwardOutput, .feedForwardSum] {
       try collect(norm: norm, layer: layer, stem: stem)
     }
@@ -75,7 +76,7 @@ struct HuggingFaceTensors {
     switch matrix {
     case .query: [.attention]
     case .attentionOutput: [.query, .key]
-    case architecture.feedForward.kind == .gated ? .gate : .up:
+    case architecture.has(.router) ? .router : architecture.has(.gate) ? .gate : .up:
       [.attentionOutput, .attentionSum, .feedForward]
     default: []
     }
@@ -208,7 +209,7 @@ struct HuggingFaceTensors {
   ///
   /// Once the shapes agree, the checks of the file's header say that all of `shape` lies within
   /// the file: what is computed after that cannot overflow.
-  private mutating func add(
+  mutating func add(
     _ name: String, stored: String, rows: Int, columns: Int, shape: [Int],
     order: TensorNameMap.Order, firstOutput: Int
   ) throws(CheckpointError) {

@@ -108,21 +108,17 @@ struct Llama2CLayout {
         TensorName.weight(norm, layer: layer), section, "\(stored)[\(layer)]", rows: 1,
         columns: width, layer: layer)
     }
-    func matrix(_ matrix: TensorName.Matrix, _ layer: Int) -> CheckpointTensor {
-      let (section, stored): (Section, String) =
-        switch matrix {
-        case .query: (.query, "wq")
-        case .key: (.key, "wk")
-        case .value: (.value, "wv")
-        case .attentionOutput: (.attentionOutput, "wo")
-        case .gate: (.gate, "w1")
-        case .down: (.down, "w2")
-        case .up: (.up, "w3")
-        }
-      return tensor(
-        TensorName.weight(matrix, layer: layer), section, "\(stored)[\(layer)]",
-        rows: architecture.outputs(of: matrix), columns: architecture.inputs(of: matrix),
-        layer: layer)
+    typealias Stored = (matrix: TensorName.Matrix, section: Section, name: String)
+    let attention: [Stored] = [
+      (.query, .query, "wq"), (.key, .key, "wk"), (.value, .value, "wv"),
+      (.attentionOutput, .attentionOutput, "wo"),
+    ]
+    let feedForward: [Stored] = [(.gate, .gate, "w1"), (.up, .up, "w3"), (.down, .down, "w2")]
+    func matrix(_ stored: Stored, _ layer: Int) -> CheckpointTensor {
+      tensor(
+        TensorName.weight(stored.matrix, layer: layer), stored.section,
+        "\(stored.name)[\(layer)]", rows: architecture.outputs(of: stored.matrix),
+        columns: architecture.inputs(of: stored.matrix), layer: layer)
     }
 
     var tensors = [
@@ -132,11 +128,9 @@ struct Llama2CLayout {
     ]
     for layer in 0..<header.layerCount {
       tensors.append(norm(.attention, layer))
-      for name in [TensorName.Matrix.query, .key, .value, .attentionOutput] {
-        tensors.append(matrix(name, layer))
-      }
+      for stored in attention { tensors.append(matrix(stored, layer)) }
       tensors.append(norm(.feedForward, layer))
-      for name in [TensorName.Matrix.gate, .up, .down] { tensors.append(matrix(name, layer)) }
+      for stored in feedForward { tensors.append(matrix(stored, layer)) }
     }
     tensors.append(
       tensor(TensorName.finalNorm, .finalNorm, "rms_final_weight", rows: 1, columns: width))
