@@ -8,7 +8,7 @@ enum ForeignFormat {
     if isTextDamaged(bytes) {
       return "an Ember file changed by a text-mode transfer; transfer it again as binary"
     }
-    if starts("GGUF") { return "a GGUF file; Ember converts from the original checkpoint" }
+    if starts("GGUF") { return "a GGUF file; " + convert }
     if starts("lmgg") || starts("tjgg") || starts("fmgg") {
       return "an old GGML file; Ember converts from the original checkpoint"
     }
@@ -16,12 +16,10 @@ enum ForeignFormat {
       return "a packed (zstd) file; run `ember unpack` on it first"
     }
     if starts("PK\u{3}\u{4}") {
-      return "a zip archive, perhaps a PyTorch checkpoint; save it as safetensors, then "
-        + convert
+      return "a zip archive, perhaps a PyTorch checkpoint; " + convert
     }
     if bytes.starts(with: [0x80, 0x02]) {
-      return "a Python pickle, perhaps a PyTorch checkpoint; save it as safetensors, then "
-        + convert
+      return "a Python pickle, perhaps a PyTorch checkpoint; " + convert
     }
     if starts("version https://git-lfs") {
       return "a Git LFS pointer instead of the file; run `git lfs pull`"

@@ -33,6 +33,8 @@ struct ErrorTests {
       ("page", 65, "web page"), ("noise", 65, "not an Ember model file"),
       ("model.bin", 65, "ember quantize"),
     ] {
+      // It takes tokenizers' own files as well, and folders with one.
+      if arguments[0] == "tokenize", [".", "model.bin"].contains(model) { continue }
       let result = try await run(arguments, model: model, in: checkpoint)
       #expect(result.isError(Int32(status)), "\(model): \(result)")
       #expect(result.error.contains(words), "\(result.error)")

@@ -13,7 +13,7 @@ struct PlanCommand: ParsableCommand {
       Prints where a memory budget would go, what every token would read from the disk and from \
       memory, and what speed the two allow, measured now. Where the budget is too small, it says \
       what would do, and the exit status is \(ExitStatus.outOfMemory.rawValue). A checkpoint (a \
-      llama2.c .bin file or a Hugging Face folder) is planned as it would be converted to --bits.
+      folder, a GGUF file or a llama2.c .bin file) is planned as it would be converted to --bits.
 
         ember plan model.q4 --memory 1G
         ember plan my-model/ --bits 4 --memory 2G --context 4096 --json

@@ -8,10 +8,10 @@ struct QuantizeCommand: ParsableCommand {
     commandName: "quantize",
     abstract: "Convert a checkpoint into a model file.",
     discussion: """
-      Reads a llama2.c checkpoint (model.bin, with tokenizer.bin beside it) or a Hugging Face \
-      folder (config.json, model.safetensors, tokenizer.json), a block of rows at a time, and \
-      writes one file that the other commands map and compute on. The file appears only when it \
-      is complete; the same input and options give the same bytes.
+      Reads a Hugging Face folder (config.json, safetensors or pytorch_model.bin, a tokenizer), a \
+      GGUF file, or a llama2.c checkpoint (model.bin, with tokenizer.bin beside it), a block of rows \
+      at a time, and writes one file that the other commands map and compute on. The file appears \
+      only when it is complete; the same input and options give the same bytes.
 
         ember quantize model.bin --bits 4
         ember quantize my-model/ --bits 8 -o my-model.q8
@@ -27,7 +27,7 @@ struct QuantizeCommand: ParsableCommand {
       """)
 
   @Argument(
-    help: "Checkpoint: a llama2.c .bin file, or a Hugging Face folder.", completion: .file(),
+    help: "Checkpoint: a Hugging Face folder, a GGUF file, or a llama2.c .bin file.", completion: .file(),
     transform: filePath)
   var input: FilePath
 

@@ -2,7 +2,7 @@ import EmberTestSupport
 import Foundation
 import Testing
 
-/// The table of `docs/architectures.md` is what these tests find.
+/// The table of `docs/architectures.md` and of the README is what these tests find.
 ///
 ///     EMBER_UPDATE_TABLE=1 swift test -c release --filter ArchitectureTable
 @Suite("The table of architectures", .serialized)
@@ -25,9 +25,9 @@ struct ArchitectureTableTests {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  @Test("docs/architectures.md says what was found")
-  func committed() throws {
-    let path = TestData.bundled("docs/architectures.md")
+  @Test("what the pages say was found", arguments: ["docs/architectures.md", "README.md"])
+  func committed(_ page: String) throws {
+    let path = TestData.bundled(page)
     let page = try String(contentsOfFile: path, encoding: .utf8)
     let first = try #require(page.range(of: Self.begin))
     let last = try #require(page.range(of: Self.end))
