@@ -160,10 +160,10 @@ struct ArchitectureConfigurationTests {
 
   @Test("an unknown architecture is named, and the known ones listed")
   func unknown() throws {
-    let error = try #require(openingError("llama", ["architectures": ["MixtralForCausalLM"]]))
+    let error = try #require(openingError("llama", ["architectures": ["MambaForCausalLM"]]))
     #expect(error.category == .unsupported)
     for name in [
-      "MixtralForCausalLM", "LlamaForCausalLM", "Gemma2ForCausalLM", "BloomForCausalLM",
+      "MambaForCausalLM", "LlamaForCausalLM", "Gemma2ForCausalLM", "BloomForCausalLM",
     ] {
       #expect(error.description.contains(name), "\(error)")
     }
