@@ -27,7 +27,8 @@ struct QuantizeCommand: ParsableCommand {
       """)
 
   @Argument(
-    help: "Checkpoint: a Hugging Face folder, a GGUF file, or a llama2.c .bin file.", completion: .file(),
+    help: "Checkpoint: a Hugging Face folder, a GGUF file, or a llama2.c .bin file.",
+    completion: .file(),
     transform: filePath)
   var input: FilePath
 
