@@ -15,7 +15,7 @@ extension Architecture {
       ("feed_forward_width", "\(one.feedForwardWidth)", "\(other.feedForwardWidth)"),
       ("context_length", "\(one.contextLength)", "\(other.contextLength)"),
       ("norm", "\(one.norm.kind) \(one.norm.epsilon)", "\(other.norm.kind) \(other.norm.epsilon)"),
-      ("position", "\(one.position)", "\(other.position)"),
+      ("position", one.position.shown, other.position.shown),
       ("head_count", "\(one.attention.headCount)", "\(other.attention.headCount)"),
       (
         "key_value_head_count", "\(one.attention.keyValueHeadCount)",
@@ -62,5 +62,34 @@ extension Architecture {
 
   private static func shown<Value>(_ value: Value?) -> String {
     value.map { "\($0)" } ?? "none"
+  }
+}
+
+extension Architecture.Position {
+  /// For error messages.
+  fileprivate var shown: String {
+    switch self {
+    case .learned: "learned"
+    case .linearBias: "linear bias"
+    case .rotary(let base, let dimensions, _, let scaling, let localBase):
+      "rotary base \(base)" + (localBase.map { " and \($0) where there is a window" } ?? "")
+        + " of \(dimensions) dimensions, \(scaling?.shown ?? "not scaled")"
+    }
+  }
+}
+
+extension Architecture.RotaryScaling {
+  fileprivate var shown: String {
+    switch self {
+    case .linear(let factor): "scaled linearly by \(factor)"
+    case .dynamic(let factor, _): "scaled dynamically by \(factor)"
+    case .yarn(let factor, let original, let fast, let slow, let attention, let truncates):
+      "scaled by YaRN \(factor) from \(original), \(fast) to \(slow) turns, attention \(attention)"
+        + (truncates ? "" : ", not truncated")
+    case .llama3(let factor, let low, let high, let original):
+      "scaled as Llama 3 by \(factor) from \(original), \(low) to \(high)"
+    case .longRope(let short, _, let original, let attention):
+      "scaled by LongRoPE's \(short.count) factors from \(original), attention \(attention)"
+    }
   }
 }

@@ -136,6 +136,11 @@ struct GGUFDescription {
       add("rope.scaling.original_context_length", .uint32(original))
       add("rope.scaling.yarn_beta_fast", .float32(fast))
       add("rope.scaling.yarn_beta_slow", .float32(slow))
+      if fast != 32 || slow != 1 {
+        warnings.append(
+          "not every program on llama.cpp heeds YaRN's turns in the file: tell it"
+            + " --yarn-beta-fast \(fast) and --yarn-beta-slow \(slow)")
+      }
       // The rest is what every reader works out from the factor.
       let rest = attention / (1 + 0.1 * log(max(factor, 1)))
       if abs(rest - 1) > 1e-6 { add("rope.scaling.attn_factor", .float32(rest)) }

@@ -65,7 +65,11 @@ struct GGUFExport {
     _ description: GGUFDescription, of file: ModelFile, _ architecture: Architecture
   ) throws(CheckpointError) -> (Architecture, TensorNameMap) {
     var values = ["general.architecture": GGUFValue.string(Array(description.name.utf8))]
-    for (key, field) in description.fields { values[key] = field.value }
+    for (key, field) in description.fields {
+      // Its factors are tensors, which are not there to be read.
+      if !description.factors.isEmpty, key.hasSuffix("rope.scaling.type") { continue }
+      values[key] = field.value
+    }
     // The reader looks at the shapes of two tables; their contents are elsewhere.
     let source = try CheckpointFile(opening: file.path)
     let table = StoredTensor(

@@ -60,6 +60,8 @@ struct HuggingFaceDescription {
     add("bos_token_id", optional(beginOfSequence))
     let ends = stopTokens.isEmpty ? [endOfSequence].compactMap { $0 } : stopTokens
     add("eos_token_id", ends.count > 1 ? .array(ends.map { .integer($0) }) : optional(ends.first))
+    // Some configurations have a default that would lie outside of a small vocabulary.
+    add("pad_token_id", .null)
     add("torch_dtype", .string("float16"))
     add("dtype", .string("float16"))
     addArchitecture()

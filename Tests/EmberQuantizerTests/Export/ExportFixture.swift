@@ -15,7 +15,12 @@ final class ExportFixture {
   let model: FilePath
 
   /// Converts one of the architectures' fixtures, mixtures of experts included.
-  convenience init(_ name: String, bits: Int = 16, outliers: OutlierBudget = .percent(0)) throws {
+  ///
+  /// - Parameter change: a key of the configuration, and another number for it.
+  convenience init(
+    _ name: String, bits: Int = 16, outliers: OutlierBudget = .percent(0),
+    change: (key: String, value: Int)? = nil
+  ) throws {
     try self.init { folder in
       let source = folder.appending(path: "checkpoint")
       if let expert = ExpertCheckpoint.all.first(where: { $0.name == name }) {
@@ -28,6 +33,7 @@ final class ExportFixture {
           from: Data(contentsOf: checkpoint.source.appending(path: "reference.json")))
         try checkpoint.write(to: source, weights: reference.weights)
       }
+      if let change { try ExportFixture.change(source, change) }
       return FilePath(source.path)
     } convert: { source, output in
       try ExportFixture.convert(source, to: output, bits: bits, outliers: outliers)
@@ -49,6 +55,14 @@ final class ExportFixture {
   deinit { try? FileManager.default.removeItem(at: folder) }
 
   func path(_ name: String) -> FilePath { FilePath(folder.appending(path: name).path) }
+
+  private static func change(_ source: URL, _ change: (key: String, value: Int)) throws {
+    let file = source.appending(path: "config.json")
+    let parsed = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
+    var values = try #require(parsed as? [String: Any])
+    values[change.key] = change.value
+    try JSONSerialization.data(withJSONObject: values).write(to: file)
+  }
 
   static func convert(
     _ source: FilePath, to output: FilePath, bits: Int = 16, outliers: OutlierBudget = .percent(0)

@@ -13,19 +13,31 @@ import Testing
 struct LlamaCppExportTests {
   @Test("logits and tokens", arguments: GGUFExportTests.names)
   func same(name: (fixture: String, architecture: String)) throws {
-    let fixture = try ExportFixture(name.fixture)
+    let fixture = try GGUFExportTests.fixture(name.fixture)
     try fixture.export(.gguf, to: "export.gguf")
     let ids: [Int32] = (0..<24).map { $0 * 7 % 250 }
-    let answer = try LlamaCpp.ask(fixture.path("export.gguf"), ids, GGUFExportTests.texts)
+    // The Python package has its own defaults of these, whatever the file says.
+    let options: [String: Float] =
+      name.fixture == "llama-yarn" ? ["yarn_beta_fast": 2, "yarn_beta_slow": 1] : [:]
+    let answer = try LlamaCpp.ask(
+      fixture.path("export.gguf"), ids, GGUFExportTests.texts, options)
     let model = try Model(opening: fixture.model)
-    let session = try InferenceSession(model: model, contextLength: 64, threads: 1)
-    // Weights in halves make llama.cpp round activations to halves; GELU is a table of halves there.
-    // Ember rounds keys and values.
+    // The same context for both: LongRoPE depends on it.
+    let session = try InferenceSession(model: model, contextLength: 256, threads: 1)
+    var far = 0
     for (position, id) in ids.enumerated() {
       let found = try session.append([id])
       let distance = zip(found, answer.logits[position]).map { abs($0 - $1) }.max() ?? .infinity
-      #expect(distance < 0.02, "\(name.fixture), position \(position): \(distance)")
+      let size = found.map(abs).max() ?? 0
+      // Weights in halves make llama.cpp round activations to halves; GELU is a table of halves
+      // there. Ember rounds keys and values.
+      if !(distance < 0.005 * size) {
+        far += 1
+        #expect(model.architecture.feedForward.experts != nil, "\(position): \(distance)")
+      }
     }
+    // Rounding may turn the choice between two experts.
+    #expect(far <= 2)
     let tokenizer = try Tokenizer(serialized: model.file.tokenizer)
     for (text, tokens) in zip(GGUFExportTests.texts, answer.tokens) {
       #expect(tokenizer.encode(text, addingBeginOfSequence: false) == tokens, "\(text)")
@@ -44,6 +56,7 @@ enum LlamaCpp {
   private struct Request: Encodable {
     let ids: [Int32]
     let texts: [String]
+    let options: [String: Float]
   }
 
   private static let python = ProcessInfo.processInfo.environment["EMBER_PYTHON"]
@@ -53,10 +66,12 @@ enum LlamaCpp {
     return (try? run(["-c", "import llama_cpp"], input: Data()))?.status == 0
   }()
 
-  static func ask(_ model: FilePath, _ ids: [Int32], _ texts: [String]) throws -> Answer {
+  static func ask(
+    _ model: FilePath, _ ids: [Int32], _ texts: [String], _ options: [String: Float]
+  ) throws -> Answer {
     let result = try run(
       [TestData.bundled("tools/llama_logits.py"), model.string],
-      input: try JSONEncoder().encode(Request(ids: ids, texts: texts)))
+      input: try JSONEncoder().encode(Request(ids: ids, texts: texts, options: options)))
     try #require(result.status == 0, "llama.cpp does not load \(model)")
     return try JSONDecoder().decode(Answer.self, from: result.output)
   }
