@@ -70,7 +70,8 @@ struct SafetensorsExportTests {
     try fixture.export(.safetensors, to: "export")
     try ExportFixture.convert(fixture.path("export"), to: fixture.path("copy"), bits: 16)
     func logits(_ path: FilePath) throws -> [Float] {
-      try InferenceSession(model: Model(opening: path), threads: 1).append([1, 20, 30, 40])
+      let session = try InferenceSession(model: Model(opening: path), threads: 1)
+      return Array(try session.append([1, 20, 30, 40]))
     }
     let (one, other) = (try logits(fixture.model), try logits(fixture.path("copy")))
     let distance = zip(one, other).map { abs($0 - $1) }.max() ?? .infinity
