@@ -111,7 +111,8 @@ struct SafetensorsExportTests {
     let empty = fixture.folder.appending(path: "empty")
     try FileManager.default.createDirectory(at: empty, withIntermediateDirectories: false)
     try fixture.export(.safetensors, to: "empty")
-    #expect(throws: FormatError.self) { try fixture.export(.safetensors, to: "model") }
+    try Data().write(to: fixture.folder.appending(path: "file"))
+    #expect(throws: FormatError.self) { try fixture.export(.safetensors, to: "file") }
     #expect(try fixture.leftovers == [])
   }
 
