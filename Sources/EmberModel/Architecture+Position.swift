@@ -13,6 +13,15 @@ extension Architecture {
     case linearBias
   }
 
+  /// Whether a token is computed otherwise in a session with a longer context.
+  var dependsOnContextLength: Bool {
+    guard case .rotary(_, _, _, let scaling, _) = position else { return false }
+    switch scaling {
+    case .dynamic, .longRope: return true
+    case .linear, .yarn, .llama3, nil: return false
+    }
+  }
+
   /// Which two elements of a head are rotated together.
   public enum RotaryPairing: String, Codable, Sendable {
     /// Elements 2i and 2i + 1, as in the paper and in llama2.c.

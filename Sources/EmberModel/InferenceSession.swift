@@ -104,14 +104,19 @@ public final class InferenceSession {
 
   /// Bytes of the key/value cache that are in use.
   public var cacheBytes: Int {
-    KeyValueCache.byteCount(
-      architecture: model.architecture, precision: cache.precision, positions: position)
+    cacheBytes(positions: position)
   }
 
   /// Bytes of the key/value cache when the context is full.
   public var cacheCapacityBytes: Int {
+    cacheBytes(positions: contextLength)
+  }
+
+  /// Bytes of the key/value cache when so many positions are in use.
+  public func cacheBytes(positions: Int) -> Int {
     KeyValueCache.byteCount(
-      architecture: model.architecture, precision: cache.precision, positions: contextLength)
+      architecture: model.architecture, precision: cache.precision, positions: positions,
+      stepLength: chunkLength)
   }
 
   /// Bytes of the buffers beside the cache.
@@ -128,9 +133,18 @@ public final class InferenceSession {
     residency.stream?.lockFailure == .limit && AvailableMemory.hasSwap
   }
 
-  /// Forgets all positions from `position` on.
-  public func truncate(to position: Int) {
-    self.position = max(0, min(self.position, position))
+  /// Forgets all positions from `position` on. A model whose layers see only a window forgets what
+  /// has left it: it can go on from a few positions back, but from earlier only at the beginning.
+  ///
+  /// - Returns: the positions that are left: as many as asked for, or 0 where these cannot be gone on
+  ///   from; what was to be kept is to be appended again.
+  @discardableResult
+  public func truncate(to position: Int) -> Int {
+    if position < self.position {
+      self.position = cache.canGoOn(at: position) ? max(0, position) : 0
+      if self.position == 0 { cache.startAnew() }
+    }
+    return self.position
   }
 
   /// Appends tokens and returns the logits after the last of them, [vocabularySize]; the memory
@@ -210,6 +224,7 @@ public final class InferenceSession {
 
   /// One pass over the weights for up to `chunkLength` tokens, and the logits after some of them.
   private func compute(_ tokens: UnsafePointer<Int32>, count: Int, logits: Range<Int>) {
+    cache.release(behind: position)
     scratch.prepare(tokens: count, of: cache, from: position)
     scratch.headInput.tokens = logits.count
     residency.stream?.beginPass(withHead: !logits.isEmpty)

@@ -159,7 +159,8 @@ public final class ParallelSession {
     highestPositions.reduce(0) {
       $0
         + KeyValueCache.byteCount(
-          architecture: model.architecture, precision: cachePrecision, positions: $1)
+          architecture: model.architecture, precision: cachePrecision, positions: $1,
+          stepLength: stepCapacity)
     }
   }
 
@@ -176,7 +177,10 @@ public final class ParallelSession {
   public func position(of sequence: Int) -> Int { positions[sequence] }
 
   /// Forgets a sequence, so that another can take its place.
-  public func reset(sequence: Int) { positions[sequence] = 0 }
+  public func reset(sequence: Int) {
+    positions[sequence] = 0
+    caches[sequence].startAnew()
+  }
 
   /// Makes a sequence hold the same positions as another, as if it had been given the same tokens.
   ///
@@ -215,8 +219,10 @@ public final class ParallelSession {
         guard let ids = ids.baseAddress else { return }
         (tokens + segments.tokenCount).initialize(from: ids, count: addition.tokens.count)
       }
+      let position = positions[addition.sequence]
+      caches[addition.sequence].release(behind: position)
       segments.append(
-        caches[addition.sequence], position: positions[addition.sequence],
+        caches[addition.sequence], position: position,
         tokens: addition.tokens.count, wantsLogits: addition.wantsLogits)
     }
     scratch.prepareSegments()

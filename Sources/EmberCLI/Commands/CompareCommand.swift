@@ -145,18 +145,14 @@ private struct DecodeCost {
     of model: Model, plan: MemoryPlan, threads: Int?
   ) throws {
     let session = try InferenceSession(model: model, plan: plan, threads: threads)
-    let contextLength = plan.contextLength
-    // A short prompt brings all weights into memory and shows what the cache takes; the cache
-    // grows with the positions, in chunks, so a full chunk says what all of them take.
-    let prompt = min(session.chunkLength, contextLength)
+    // A short prompt brings all weights into memory.
+    let prompt = min(session.chunkLength, plan.contextLength)
     _ = try session.append([Int32](repeating: 0, count: prompt))
-    let cacheBytes = Int(
-      Double(session.cacheBytes) / Double(prompt) * Double(contextLength))
     let weightBytes =
       plan.weights == .mapped
       ? model.file.fileBytes
       : plan.mappedBytes + plan.pinnedBytes + plan.ringBytes + plan.expertBytes
-    memoryBytes = weightBytes + cacheBytes + session.scratchBytes
+    memoryBytes = weightBytes + session.cacheCapacityBytes + session.scratchBytes
     let speeds = try (0..<Self.runs).map { _ in try session.decodeSpeed(tokens: Self.tokens) }
     tokensPerSecond = speeds.sorted()[Self.runs / 2]
     self.threads = session.threadCount

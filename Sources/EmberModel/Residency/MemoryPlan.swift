@@ -72,12 +72,14 @@ public struct MemoryPlan: Sendable, Equatable {
     }
   }
 
-  /// Bytes of the key/value cache of one sequence; `Int.max` where no integer holds their number.
-  public static func cacheBytes(
+  /// Bytes of the key/value cache of one sequence that is computed in steps as long as the plan's;
+  /// `Int.max` where no integer holds their number.
+  public func cacheBytes(
     of architecture: Architecture, positions: Int, precision: CachePrecision
   ) -> Int {
     KeyValueCache.byteCount(
-      architecture: architecture, precision: precision, positions: positions)
+      architecture: architecture, precision: precision, positions: positions,
+      stepLength: chunkLength)
   }
 
   /// What the model itself adds to the process: all but the program.
@@ -91,6 +93,10 @@ public struct MemoryPlan: Sendable, Equatable {
 public struct MemoryRequest: Sendable, Equatable {
   public var budget: MemoryBudget
   public var context: Context
+  /// Positions that will be used at most, where that is known: an automatic context need not be
+  /// longer. It counts only where there is a budget, and where the text does not depend on the
+  /// context's length, as some rotary scalings do.
+  public var neededPositions: Int?
   public var cachePrecision: CachePrecision
   /// Tokens per pass over the weights; nil for what the memory allows.
   public var chunkLength: Int?

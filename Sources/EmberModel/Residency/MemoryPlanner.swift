@@ -42,11 +42,18 @@ struct MemoryPlanner {
     if case .positions(let count) = request.context { count } else { nil }
   }
 
+  /// What is known of the text's length, where it may limit the context.
+  private var needed: Int? {
+    architecture.dependsOnContextLength ? nil : request.neededPositions.map { max(1, $0) }
+  }
+
+  /// The longest context that is of use.
+  private var own: Int { min(architecture.contextLength, needed ?? .max) }
+
   // MARK: - Weights in the mapping
 
   /// The plan with everything in the mapping, or everything but tables; nil where it does not fit.
   private func mappedPlan(within budget: Int) -> MemoryPlan? {
-    let own = architecture.contextLength
     for kind in [MemoryPlan.Weights.mapped, .mappedMatrices] {
       let plan = mapped(kind, context: requestedContext ?? own)
       if plan.fits { return plan }
@@ -72,13 +79,12 @@ struct MemoryPlanner {
 
   /// The best plan whose weights stream; it may be over the budget where the least is.
   private func streamedPlan(within budget: Int) -> MemoryPlan {
-    let own = architecture.contextLength
-    var context = requestedContext ?? min(own, 2 * Self.usefulContext)
+    var context = requestedContext ?? min(own, needed ?? 2 * Self.usefulContext)
     if requestedContext == nil {
       // A quarter of what there is to share out.
       let free =
         budget - streamed(context: 1, chunk: 1, sliceBytes: leastSlice, slots: 3).totalBytes
-      let allowed = longest(min(context, 64)...context) { cacheBytes($0) <= free / 4 }
+      let allowed = longest(min(context, 64)...context) { cacheBytes($0, chunk: 1) <= free / 4 }
       context = allowed ?? min(context, 64)
     }
     var chunk = min(request.chunkLength ?? Self.streamingChunk, context * request.sequences)
@@ -136,14 +142,16 @@ struct MemoryPlanner {
       // What is promised may be a sum that no integer holds: more than any machine has will do.
       programBytes: resident + Self.reserveBytes + min(request.promisedBytes, 1 << 60)
         + 2 * inventory.tableRowBytes,
-      cacheBytes: cacheBytes(context), scratchBytes: scratchBytes(context: context, chunk: chunk),
+      cacheBytes: cacheBytes(context, chunk: chunk),
+      scratchBytes: scratchBytes(context: context, chunk: chunk),
       mappedBytes: 0, pinnedBytes: 0, ringBytes: 0, streamedBytes: 0,
       passBytes: inventory.matrixBytes + inventory.vectorBytes + inventory.expertBytesPerToken)
   }
 
-  private func cacheBytes(_ context: Int) -> Int {
+  private func cacheBytes(_ context: Int, chunk: Int) -> Int {
     let one = KeyValueCache.byteCount(
-      architecture: architecture, precision: request.cachePrecision, positions: context)
+      architecture: architecture, precision: request.cachePrecision, positions: context,
+      stepLength: chunk)
     let (all, overflows) = one.multipliedReportingOverflow(by: request.sequences)
     return overflows ? .max : all
   }
