@@ -19,11 +19,21 @@ INLINE const float *query_at(const ember_attention *a, size_t i) {
   return a->queries + i / a->heads * a->query_stride + i % a->heads * a->dimension;
 }
 
-// Positions of the chunk at `start` that query i sees.
-INLINE size_t visible_in_chunk(const ember_attention *a, size_t i, size_t start) {
-  size_t visible = a->first_visible + i / a->heads;
-  if (visible <= start) return 0;
-  return visible - start < CHUNK ? visible - start : CHUNK;
+// Positions that query i sees, where no window hides the first of them.
+INLINE size_t visible_to(const ember_attention *a, size_t i) {
+  return a->sees_all ? a->first_visible : a->first_visible + i / a->heads;
+}
+
+// Those that the window hides.
+INLINE size_t hidden_from(const ember_attention *a, size_t i) {
+  size_t visible = visible_to(a, i);
+  return a->window && visible > a->window ? visible - a->window : 0;
+}
+
+// How many of the first `positions` positions lie in the chunk at `start`.
+INLINE size_t within_chunk(size_t positions, size_t start) {
+  if (positions <= start) return 0;
+  return positions - start < CHUNK ? positions - start : CHUNK;
 }
 
 // Scores of a chunk: sixteen positions after the other, or several sixteens at once.
@@ -82,6 +92,24 @@ INLINE void score_codes(const ember_attention *a, size_t first, int count, size_
       }
     }
     for (int q = 0; q < count; q++) store16(scores[q] + 16 * g, sum[q]);
+  }
+}
+
+// The soft cap, then the bias of scores, then −infinity for the first `hidden` positions. The bias
+// reaches as far as what is seen: beyond that there need be none.
+static __attribute__((noinline)) void adjust_scores(const ember_attention *a, size_t first,
+                                                    int count, size_t start, size_t hidden,
+                                                    const size_t *n, float (*scores)[CHUNK]) {
+  for (int q = 0; q < count; q++) {
+    float *score = scores[q];
+    for (int g = 0; a->soft_cap != 0 && g < CHUNK_VECTORS; g++)
+      store16(score + 16 * g, soft_cap16(load16(score + 16 * g), a->soft_cap));
+    if (a->bias) {
+      size_t token = (first + q) / a->heads, row = (first + q) % a->heads * a->bias_stride;
+      ptrdiff_t nearest = (ptrdiff_t)(row + a->first_position + token) - (ptrdiff_t)start;
+      for (size_t j = hidden; j < n[q]; j++) score[j] += a->bias[nearest - (ptrdiff_t)j];
+    }
+    for (size_t j = 0; j < hidden; j++) score[j] = -__builtin_inff();
   }
 }
 
@@ -153,9 +181,10 @@ INLINE v16f load_values(const uint8_t *p, size_t d, int bits) {
 }
 
 // state = state · kept + Σ weight · value in 16 · vectors dimensions from d on. Each query sees at
-// least as many positions as the one before it: the first one's are everyone's.
+// least as many positions as the one before it: the first one's are everyone's. The first `hidden`
+// positions are no one's.
 INLINE void add_values(const ember_attention *a, int count, int vectors, size_t start, size_t d,
-                       float (*weights)[CHUNK], const size_t *n, const float *kept,
+                       float (*weights)[CHUNK], size_t hidden, const size_t *n, const float *kept,
                        float *const *state, int bits) {
   const size_t stride = value_stride(a, bits);
   const uint8_t *at[CHUNK_VECTORS];
@@ -163,7 +192,7 @@ INLINE void add_values(const ember_attention *a, int count, int vectors, size_t 
   for (int v = 0; v < vectors; v++) at[v] = values_at(a, start, d + 16 * v, bits);
   for (int q = 0; q < count; q++)
     for (int v = 0; v < vectors; v++) sum[q][v] = load16(state[q] + d + 16 * v) * (v16f)kept[q];
-  for (size_t j = 0; j < n[0]; j++) {
+  for (size_t j = hidden; j < n[0]; j++) {
     v16f value[CHUNK_VECTORS];
     for (int v = 0; v < vectors; v++)
       value[v] = load_values(at[v] + j * stride, d + 16 * v, bits);
@@ -183,19 +212,20 @@ INLINE void add_values(const ember_attention *a, int count, int vectors, size_t 
 }
 
 INLINE void add_half_values(const ember_attention *a, int count, size_t start,
-                            float (*weights)[CHUNK], const size_t *n, const float *kept,
-                            float *const *state) {
+                            float (*weights)[CHUNK], size_t hidden, const size_t *n,
+                            const float *kept, float *const *state) {
   const int vectors = vectors_for(count, CHUNK_VECTORS);
   size_t d = 0;
   for (; d + 16 * vectors <= a->padded_dimension; d += 16 * vectors)
-    add_values(a, count, vectors, start, d, weights, n, kept, state, 16);
+    add_values(a, count, vectors, start, d, weights, hidden, n, kept, state, 16);
   for (; d < a->padded_dimension; d += 16)
-    add_values(a, count, 1, start, d, weights, n, kept, state, 16);
+    add_values(a, count, 1, start, d, weights, hidden, n, kept, state, 16);
 }
 
 // The scales of a block's 32 dimensions are taken into the weights.
 INLINE void add_codes(const ember_attention *a, int count, size_t start, float (*weights)[CHUNK],
-                      const size_t *n, const float *kept, float *const *state, int bits) {
+                      size_t hidden, const size_t *n, const float *kept, float *const *state,
+                      int bits) {
   const size_t blocks = (a->dimension + 31) / 32;
   const int vectors = vectors_for(count, 2);
   for (size_t b = 0; b < blocks; b++) {
@@ -207,32 +237,45 @@ INLINE void add_codes(const ember_attention *a, int count, size_t start, float (
     }
     size_t d = 32 * b, end = d + 32 < a->padded_dimension ? d + 32 : a->padded_dimension;
     for (; d + 16 * vectors <= end; d += 16 * vectors)
-      add_values(a, count, vectors, start, d, scaled, n, kept, state, bits);
-    for (; d < end; d += 16) add_values(a, count, 1, start, d, scaled, n, kept, state, bits);
+      add_values(a, count, vectors, start, d, scaled, hidden, n, kept, state, bits);
+    for (; d < end; d += 16)
+      add_values(a, count, 1, start, d, scaled, hidden, n, kept, state, bits);
   }
 }
 
-// One chunk of `count` neighbouring queries.
+// One chunk of `count` neighbouring queries, whose windows all hide its first `hidden` positions.
 INLINE void attend_chunk(const ember_attention *a, size_t first, int count, size_t start,
-                         float *states, int key_bits, int value_bits) {
+                         size_t hidden, float *states, int key_bits, int value_bits) {
   const size_t padded = a->padded_dimension, stride = padded + 16;
   float weights[SHARING][CHUNK], kept[SHARING], *state[SHARING], *maximum[SHARING];
   size_t n[SHARING];
-  for (int q = 0; q < count; q++) n[q] = visible_in_chunk(a, first + q, start);
-  if (n[count - 1] == 0) return;
+  for (int q = 0; q < count; q++) n[q] = within_chunk(visible_to(a, first + q), start);
+  if (n[count - 1] <= hidden) return;
   if (key_bits == 16)
     score_half(a, first, count, start, weights);
   else
     score_codes(a, first, count, start, weights, key_bits);
+  if (hidden || a->soft_cap != 0 || a->bias)
+    adjust_scores(a, first, count, start, hidden, n, weights);
   for (int q = 0; q < count; q++) {
     state[q] = states + (first + q) * stride;
     maximum[q] = state[q] + padded;
   }
   weigh(count, weights, n, maximum, kept);
   if (value_bits == 16)
-    add_half_values(a, count, start, weights, n, kept, state);
+    add_half_values(a, count, start, weights, hidden, n, kept, state);
   else
-    add_codes(a, count, start, weights, n, kept, state, value_bits);
+    add_codes(a, count, start, weights, hidden, n, kept, state, value_bits);
+}
+
+// One chunk of the queries from i to before `end`.
+INLINE void attend_queries(const ember_attention *a, size_t i, size_t end, size_t start,
+                           size_t hidden, float *states, int key_bits, int value_bits) {
+  for (; i + 4 <= end; i += 4)
+    attend_chunk(a, i, 4, start, hidden, states, key_bits, value_bits);
+  if (end - i == 3) attend_chunk(a, i, 3, start, hidden, states, key_bits, value_bits);
+  if (end - i == 2) attend_chunk(a, i, 2, start, hidden, states, key_bits, value_bits);
+  if (end - i == 1) attend_chunk(a, i, 1, start, hidden, states, key_bits, value_bits);
 }
 
 // The states of all queries after the positions from `start` to before `end`.
@@ -245,17 +288,28 @@ INLINE void attend_piece(const ember_attention *a, size_t start, size_t end, flo
     state[padded] = -__builtin_inff();
     state[padded + 1] = 0;
   }
+  const size_t hidden_from_last = hidden_from(a, queries - 1);
   for (; start < end; start += CHUNK) {
+    // Where a window begins within the chunk, only the queries of one token have the same.
+    const int apart = hidden_from_last > start;
     size_t i = 0;
-    for (; i + 4 <= queries; i += 4) attend_chunk(a, i, 4, start, states, key_bits, value_bits);
-    if (queries - i == 3) attend_chunk(a, i, 3, start, states, key_bits, value_bits);
-    if (queries - i == 2) attend_chunk(a, i, 2, start, states, key_bits, value_bits);
-    if (queries - i == 1) attend_chunk(a, i, 1, start, states, key_bits, value_bits);
+    do {
+      size_t next = apart ? i + a->heads : queries;
+      size_t hidden = apart ? within_chunk(hidden_from(a, i), start) : 0;
+      attend_queries(a, i, next, start, hidden, states, key_bits, value_bits);
+      i = next;
+    } while (i < queries);
   }
 }
 
-// The state after the positions of both; the second's come later.
+// The state after the positions of both; the second's come later. One that has seen none changes
+// nothing: it alone has the denominator 0, as the largest score's weight is 1.
 INLINE void join_states(float *state, const float *later, size_t padded) {
+  if (later[padded + 1] == 0) return;
+  if (state[padded + 1] == 0) {
+    memcpy(state, later, (padded + 2) * sizeof(float));
+    return;
+  }
   float old = state[padded], max = later[padded];
   if (old > max) max = old;
   v16f kept = exp16_of_negative((v16f)(old - max));
@@ -269,16 +323,14 @@ INLINE void join_states(float *state, const float *later, size_t padded) {
 INLINE void attend_pieces(const ember_attention *a, size_t first, size_t count, int key_bits,
                           int value_bits) {
   const size_t padded = a->padded_dimension, queries = a->tokens * a->heads;
-  const size_t positions = a->first_visible + a->tokens - 1;
+  const size_t positions = visible_to(a, queries - 1);
   for (size_t piece = first; piece < first + count; piece++) {
     size_t start = piece * EMBER_ATTENTION_PIECE, end = start + EMBER_ATTENTION_PIECE;
     float *states = piece == first ? a->states : a->scratch;
     attend_piece(a, start, positions < end ? positions : end, states, key_bits, value_bits);
     if (piece == first) continue;
     for (size_t i = 0; i < queries; i++)
-      // A query that sees nothing of a piece has nothing to join.
-      if (a->first_visible + i / a->heads > start)
-        join_states(a->states + i * (padded + 16), states + i * (padded + 16), padded);
+      join_states(a->states + i * (padded + 16), states + i * (padded + 16), padded);
   }
 }
 

@@ -196,8 +196,7 @@ EACH(relu, select16(v < (v16f)0.0f, (v16f)0.0f, v))
 static void soft_cap(float *x, float cap, size_t n) {
   for (size_t i = 0; i < n; i += 16) {
     size_t m = n - i < 16 ? n - i : 16;
-    v16f v = (v16f)cap * tanh16(load_first(x + i, m) / (v16f)cap);
-    store_first(x + i, v, m);
+    store_first(x + i, soft_cap16(load_first(x + i, m), cap), m);
   }
 }
 

@@ -122,10 +122,12 @@ INLINE v16f tanh16(v16f x) {
   return (v16f)((v16i)select16(size < (v16f)0.625f, small, large) | sign);
 }
 
+INLINE v16f soft_cap16(v16f x, float cap) { return (v16f)cap * tanh16(x / (v16f)cap); }
+
 // x · Φ(x) = max(x, 0) − |x| · (1 − Φ(|x|)). 1 − Φ is half of erfc(|x| / √2), which is a polynomial
 // in t = 1 / (1 + p · |x| / √2) times e^(−x² / 2) (Abramowitz and Stegun, 7.1.26: 1.5e-7 absolute).
 INLINE v16f gelu16(v16f x) {
-  const v16f far = 14.0f;  // e^(−14² / 2) is 0 in exp16: what is beyond, an infinity too, is 0 times this
+  const v16f far = 14.0f;  // e^(−14² / 2) is 0 in exp16, so an infinity is as good as this
   v16f size = (v16f)((v16i)x & INT32_MAX);
   size = select16(size > far, far, size);
   v16f t = (v16f)1.0f / fma16(size, (v16f)0.23164189f, (v16f)1.0f);

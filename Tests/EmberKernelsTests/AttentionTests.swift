@@ -87,7 +87,7 @@ struct AttentionTests {
         dimension: 64, heads: 5, tokens: 1, firstVisible: first, storage: storage, seed: 4)
       for kernels in Kernels.available {
         #expect(
-          work.outputs(kernels, byPieces: true).map(\.bitPattern)
+          work.outputs(kernels, .pieceByPiece).map(\.bitPattern)
             == work.outputs(kernels).map(\.bitPattern), "\(kernels.name) \(first)")
       }
     }

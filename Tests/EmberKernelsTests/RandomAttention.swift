@@ -11,11 +11,32 @@ final class RandomAttention {
     var valuesAreFourBits: Bool { self == .q8q4 || self == .q4 }
   }
 
+  /// What an architecture may ask for beside causal attention.
+  struct Options {
+    var seesAll = false
+    var window = 0
+    var softCap: Float = 0
+    /// Where the first token stands among the positions that the bias speaks of; nil: no bias.
+    var biasFrom: Int?
+  }
+
+  /// How the pieces of positions are computed.
+  enum Division: CaseIterable {
+    case allAtOnce
+    /// Those before the first token's window left out.
+    case withoutHidden
+    /// Each apart, then all joined.
+    case pieceByPiece
+    /// All but the last, then the last.
+    case twoRuns
+  }
+
   let dimension: Int
   let heads: Int
   let tokens: Int
   let firstVisible: Int
   let storage: Storage
+  let options: Options
   /// [position][dimension], as they are stored.
   private var keys: [Float]
   private var values: [Float]
@@ -25,18 +46,25 @@ final class RandomAttention {
   private let valueBytes: UnsafeMutableRawPointer
   private let keyScales: UnsafeMutablePointer<UInt16>
   private let valueScales: UnsafeMutablePointer<UInt16>
+  /// [head][distance], of all distances between the tokens and what they see, from `nearest` on.
+  private var bias: [Float] = []
+  private var nearest = 0
+  private var distances = 0
 
   private var padded: Int { (dimension + 15) / 16 * 16 }
   private var blocks: Int { (dimension + 31) / 32 }
 
-  /// - Parameter hidden: what lies behind the visible positions, as halves.
+  /// - Parameter hidden: what lies behind the visible positions, as halves, and before the first
+  ///   token's window; nil: zeros behind them, keys and values like all others before it.
   init(
     dimension: Int, heads: Int, tokens: Int, firstVisible: Int, storage: Storage, seed: UInt64,
-    hidden: UInt16 = 0
+    hidden: UInt16? = nil, options: Options = Options()
   ) {
     (self.dimension, self.heads, self.tokens) = (dimension, heads, tokens)
-    (self.firstVisible, self.storage) = (firstVisible, storage)
-    let visible = firstVisible + tokens - 1
+    (self.firstVisible, self.storage, self.options) = (firstVisible, storage, options)
+    let visible = options.seesAll ? firstVisible : firstVisible + tokens - 1
+    let filled = hidden == nil || options.window == 0 ? 0 : max(0, firstVisible - options.window)
+    let hidden = hidden ?? 0
     let room = (visible + 63) / 64 * 64
     // For every position, as many numbers as its padded head has, of two bytes each.
     let numbers = room * (dimension + 31)
@@ -53,7 +81,14 @@ final class RandomAttention {
     valueScales.initialize(repeating: hidden, count: numbers)
     var random = SplitMix(state: seed)
     for i in 0..<tokens * heads * dimension { queries[i] = random.normal() * 2 }
-    for p in 0..<visible {
+    if let first = options.biasFrom {
+      nearest = first - firstVisible + 1
+      distances = first + tokens - nearest
+      bias = (0..<heads * distances).map { _ in 2 * random.normal() }
+    }
+    for p in filled..<visible {
+      // Each position has its own numbers, whether those before it are there or not.
+      var random = SplitMix(state: seed &* 1_000_003 &+ UInt64(p))
       if storage == .halves { fillHalves(p, &random) } else { fillCodes(p, &random) }
     }
   }
@@ -130,15 +165,16 @@ final class RandomAttention {
 
   /// The outputs [tokens][heads][dimension].
   ///
-  /// - Parameters:
-  ///   - token: this one alone.
-  ///   - byPieces: whether the pieces of positions are computed apart and then joined.
-  func outputs(_ kernels: Kernels, token: Int? = nil, byPieces: Bool = false) -> [Float] {
+  /// - Parameter token: this one alone.
+  func outputs(
+    _ kernels: Kernels, token: Int? = nil, _ division: Division = .allAtOnce
+  ) -> [Float] {
     let first = token ?? 0
     let count = (token == nil ? tokens : 1) * heads
     let stride = padded + 16
-    let lastVisible = firstVisible + (token ?? tokens - 1)
+    let lastVisible = options.seesAll ? firstVisible : firstVisible + (token ?? tokens - 1)
     let pieces = (lastVisible - 1) / Int(EMBER_ATTENTION_PIECE) + 1
+    let runs = runs(division, pieces: pieces, firstVisible: firstVisible + first)
     let codes = UnsafeMutablePointer<Int8>.aligned(count * blocks * 32)
     let scales = UnsafeMutablePointer<Float>.aligned(count * blocks)
     let sums = UnsafeMutablePointer<Int32>.aligned(count * blocks)
@@ -158,7 +194,12 @@ final class RandomAttention {
     var work = ember_attention()
     work.tokens = count / heads
     work.heads = heads
-    work.first_visible = firstVisible + first
+    work.first_visible = firstVisible + (options.seesAll ? 0 : first)
+    work.sees_all = options.seesAll ? 1 : 0
+    work.window = options.window
+    work.soft_cap = options.softCap
+    work.first_position = (options.biasFrom ?? 0) + first
+    work.bias_stride = distances
     work.dimension = dimension
     work.padded_dimension = padded
     work.keys = UnsafeRawPointer(keyBytes)
@@ -172,20 +213,34 @@ final class RandomAttention {
     work.query_sums = UnsafePointer(sums)
     work.query_blocks = heads * blocks
     work.scratch = states + pieces * count * stride
-    let runs = byPieces ? pieces : 1
-    for run in 0..<runs {
-      work.states = states + run * count * stride
-      attend(kernels, &work, run, byPieces ? 1 : pieces)
+    bias.withUnsafeBufferPointer { bias in
+      if options.biasFrom != nil { work.bias = bias.baseAddress.map { $0 - nearest } }
+      for (i, run) in runs.enumerated() {
+        work.states = states + i * count * stride
+        attend(kernels, &work, run.lowerBound, run.count)
+      }
     }
     var output = [Float](repeating: 0, count: count * dimension)
     output.withUnsafeMutableBufferPointer { output in
       for i in 0..<count {
         kernels.table.join_attention(
-          states + i * stride, runs, count * stride, dimension, padded,
+          states + i * stride, runs.count, count * stride, dimension, padded,
           output.baseAddress.map { $0 + i * dimension })
       }
     }
     return output
+  }
+
+  /// The runs of pieces whose states are joined.
+  private func runs(_ division: Division, pieces: Int, firstVisible: Int) -> [Range<Int>] {
+    switch division {
+    case .allAtOnce: return [0..<pieces]
+    case .withoutHidden:
+      let hidden = options.window > 0 ? max(0, firstVisible - options.window) : 0
+      return [hidden / Int(EMBER_ATTENTION_PIECE)..<pieces]
+    case .pieceByPiece: return (0..<pieces).map { $0..<$0 + 1 }
+    case .twoRuns: return [0..<pieces - 1, pieces - 1..<pieces].filter { !$0.isEmpty }
+    }
   }
 
   /// One query as it is multiplied with the keys: rounded to int8 where these are codes.
@@ -202,18 +257,26 @@ final class RandomAttention {
   /// What attention is, in double precision, on the queries, keys and values as they are stored.
   var exact: [Double] {
     (0..<tokens * heads).flatMap { q -> [Double] in
-      let visible = firstVisible + q / heads
+      let token = q / heads
+      let end = options.seesAll ? firstVisible : firstVisible + token
+      let visible = (options.window > 0 ? max(0, end - options.window) : 0)..<end
       let query = self.query(q)
-      let scores = (0..<visible).map { p in
-        (0..<dimension).reduce(0.0) {
+      let scores = visible.map { p in
+        var score = (0..<dimension).reduce(0.0) {
           $0 + Double(keys[p * dimension + $1]) * Double(query[$1])
         }
+        let cap = Double(options.softCap)
+        if cap != 0 { score = cap * tanh(score / cap) }
+        guard let first = options.biasFrom else { return score }
+        return score + Double(bias[q % heads * distances + first + token - p - nearest])
       }
       let top = scores.max() ?? 0
       let weights = scores.map { exp($0 - top) }
       let total = weights.reduce(0, +)
       return (0..<dimension).map { d in
-        (0..<visible).reduce(0.0) { $0 + weights[$1] * Double(values[$1 * dimension + d]) } / total
+        zip(visible, weights).reduce(0.0) {
+          $0 + $1.1 * Double(values[$1.0 * dimension + d])
+        } / total
       }
     }
   }

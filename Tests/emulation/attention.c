@@ -1,5 +1,5 @@
-// attend, attend_q8, attend_q8q4 and attend_q4 over dimensions, visible lengths and groupings: all positions at once, and
-// piece by piece as threads share them.
+// attend, attend_q8, attend_q8q4 and attend_q4 over dimensions, visible lengths, groupings and what
+// else an architecture asks for: all positions at once, and piece by piece as threads share them.
 #include <stdlib.h>
 
 #include "compare.h"
@@ -35,7 +35,15 @@ static attention_kernel kernel_of(const ember_kernels *kernels, caches cache) {
 typedef struct {
   size_t dimension, first_visible, tokens, heads;
   scores kind;
+  int32_t sees_all;
+  size_t window;
+  float soft_cap;
+  int bias;
 } attention_case;
+
+static size_t positions_of(attention_case c) {
+  return c.sees_all ? c.first_visible : c.first_visible + c.tokens - 1;
+}
 
 // Room for `count` halves, one per position and column: any(position, column) or scaled normals.
 static uint16_t *scales_of(attention_case c, size_t room_for, size_t positions, int any) {
@@ -54,7 +62,7 @@ static uint16_t *scales_of(attention_case c, size_t room_for, size_t positions, 
 
 static void fill_halves(attention_case c, ember_attention *a, size_t room_for) {
   size_t dimension = c.dimension, padded = a->padded_dimension;
-  size_t positions = c.first_visible + c.tokens - 1;
+  size_t positions = positions_of(c);
   uint16_t *keys = room(room_for * dimension * 2, 2 * random_below(8));
   uint16_t *values = room(room_for * padded * 2, 2 * random_below(8));
   int hidden = c.kind == HIDDEN_NOT_FINITE;
@@ -76,7 +84,7 @@ static void fill_halves(attention_case c, ember_attention *a, size_t room_for) {
 }
 
 static void fill_codes(attention_case c, ember_attention *a, size_t room_for, caches cache) {
-  size_t blocks = (c.dimension + 31) / 32, positions = c.first_visible + c.tokens - 1;
+  size_t blocks = (c.dimension + 31) / 32, positions = positions_of(c);
   size_t key_bytes = room_for * blocks * (cache == Q4 ? 16 : 32);
   size_t value_bytes = room_for * (cache == Q8 ? a->padded_dimension : 16 * blocks);
   uint8_t *keys = room(key_bytes, random_below(16));
@@ -89,6 +97,21 @@ static void fill_codes(attention_case c, ember_attention *a, size_t room_for, ca
   a->values = values;
   a->key_scales = scales_of(c, room_for, positions, c.kind == KEYS_ANY_BITS);
   a->value_scales = scales_of(c, room_for, positions, c.kind == VALUES_ANY_BITS);
+}
+
+// A bias for every distance between a token and a position that it sees, and nothing beside them.
+static void fill_bias(attention_case c, ember_attention *a) {
+  // Where all is seen, the tokens may stand anywhere.
+  a->first_position = c.sees_all ? random_below(2 * c.first_visible) : c.first_visible - 1;
+  ptrdiff_t nearest = (ptrdiff_t)a->first_position - (ptrdiff_t)c.first_visible + 1;
+  size_t farthest = a->first_position + c.tokens - 1, last_seen = c.first_visible + c.tokens - 1;
+  // Each token's window reaches as far back, unless the positions begin within it.
+  if (c.window && c.window < last_seen) farthest -= last_seen - c.window;
+  a->bias_stride = (size_t)((ptrdiff_t)farthest - nearest) + 1 + random_below(3);
+  size_t count = (c.heads - 1) * a->bias_stride + (size_t)((ptrdiff_t)farthest - nearest) + 1;
+  float *bias = room(count * sizeof(float), 4 * random_below(4));
+  for (size_t i = 0; i < count; i++) bias[i] = 2 * normal();
+  a->bias = bias - nearest;
 }
 
 // The codes of all queries, that both tables' quantize_query must agree on.
@@ -118,16 +141,23 @@ static void quantize_queries(kernel_pair kernels, ember_attention *a) {
   a->query_sums = sums;
 }
 
-static void outputs(const ember_kernels *kernels, ember_attention *a, caches cache, int by_pieces,
-                    float *output) {
+typedef enum { ALL_AT_ONCE, PIECE_BY_PIECE, WITHOUT_HIDDEN_PIECES } division;
+
+static void outputs(const ember_kernels *kernels, ember_attention *a, caches cache,
+                    division by_pieces, float *output) {
   size_t padded = a->padded_dimension, stride = padded + 16, queries = a->tokens * a->heads;
-  size_t pieces = (a->first_visible + a->tokens - 2) / EMBER_ATTENTION_PIECE + 1;
+  size_t positions = a->sees_all ? a->first_visible : a->first_visible + a->tokens - 1;
+  size_t pieces = (positions - 1) / EMBER_ATTENTION_PIECE + 1;
+  // Once more without the pieces that no token sees.
+  size_t skipped = 0;
+  if (a->window && a->first_visible > a->window && by_pieces == WITHOUT_HIDDEN_PIECES)
+    skipped = (a->first_visible - a->window) / EMBER_ATTENTION_PIECE;
   float *states = a->states;
-  size_t runs = by_pieces ? pieces : 1;
+  size_t runs = by_pieces == PIECE_BY_PIECE ? pieces : 1;
   for (size_t i = 0; i < runs; i++) {
     a->states = states + i * queries * stride;
     forget_stack();
-    kernel_of(kernels, cache)(a, i, by_pieces ? 1 : pieces);
+    kernel_of(kernels, cache)(a, skipped + i, runs > 1 ? 1 : pieces - skipped);
   }
   a->states = states;
   for (size_t i = 0; i < queries; i++)
@@ -136,11 +166,13 @@ static void outputs(const ember_kernels *kernels, ember_attention *a, caches cac
 }
 
 static void compare_case(kernel_pair kernels, attention_case c, caches cache) {
-  begin_case("attend, %s, dimension %zu, %zu visible, %zu tokens × %zu heads, scores %s",
-             caches_names[cache], c.dimension, c.first_visible, c.tokens, c.heads, scores_names[c.kind]);
+  begin_case("attend, %s, dimension %zu, %zu visible%s, %zu tokens × %zu heads, scores %s, window %zu, "
+             "soft cap %g, %s bias", caches_names[cache], c.dimension, c.first_visible,
+             c.sees_all ? " to all" : "", c.tokens, c.heads, scores_names[c.kind], c.window,
+             (double)c.soft_cap, c.bias ? "a" : "no");
   size_t dimension = c.dimension, padded = (dimension + 15) / 16 * 16;
   size_t queries = c.tokens * c.heads;
-  size_t positions = c.first_visible + c.tokens - 1, room_for = (positions + 63) / 64 * 64;
+  size_t positions = positions_of(c), room_for = (positions + 63) / 64 * 64;
   size_t pieces = (positions - 1) / EMBER_ATTENTION_PIECE + 1;
 
   size_t query_stride = c.heads * dimension + random_below(3);
@@ -153,8 +185,9 @@ static void compare_case(kernel_pair kernels, attention_case c, caches cache) {
   size_t states = queries * (padded + 16);
   ember_attention a = {
     .tokens = c.tokens, .heads = c.heads, .first_visible = c.first_visible,
-    .dimension = dimension, .padded_dimension = padded, .queries = query,
-    .query_stride = query_stride, .states = room(pieces * states * sizeof(float), 4 * random_below(4)),
+    .sees_all = c.sees_all, .window = c.window, .soft_cap = c.soft_cap, .dimension = dimension,
+    .padded_dimension = padded, .queries = query, .query_stride = query_stride,
+    .states = room(pieces * states * sizeof(float), 4 * random_below(4)),
     .scratch = pieces > 1 ? room(states * sizeof(float), 4 * random_below(4)) : NULL,
   };
   if (cache == HALVES) {
@@ -163,15 +196,29 @@ static void compare_case(kernel_pair kernels, attention_case c, caches cache) {
     fill_codes(c, &a, room_for, cache);
     quantize_queries(kernels, &a);
   }
+  if (c.bias) fill_bias(c, &a);
   size_t output_floats = queries * dimension;
   float *expected = room(output_floats * sizeof(float), 4 * random_below(4));
   float *got = room(output_floats * sizeof(float), 4 * random_below(4));
-  outputs(kernels.expected, &a, cache, 0, expected);
-  outputs(kernels.tested, &a, cache, 0, got);
+  outputs(kernels.expected, &a, cache, ALL_AT_ONCE, expected);
+  outputs(kernels.tested, &a, cache, ALL_AT_ONCE, got);
   same_floats("output", expected, got, output_floats);
-  if (c.tokens > 1) return;  // a later token may see a piece that an earlier one does not
-  outputs(kernels.tested, &a, cache, 1, got);
+  outputs(kernels.tested, &a, cache, PIECE_BY_PIECE, got);
   same_floats("output by pieces", expected, got, output_floats);
+  if (!c.window) return;
+  outputs(kernels.tested, &a, cache, WITHOUT_HIDDEN_PIECES, got);
+  same_floats("output without hidden pieces", expected, got, output_floats);
+}
+
+// The same case as an architecture may have it.
+static attention_case varied(attention_case c) {
+  static const size_t windows[] = {0, 1, 2, 5, 16, 63, 64, 65, 100, 256, 300};
+  static const float caps[] = {0, 50, 5, 0.5f};
+  c.sees_all = one_in(4);
+  c.window = c.sees_all ? 0 : windows[random_below(LENGTH(windows))];
+  c.soft_cap = caps[random_below(LENGTH(caps))];
+  c.bias = one_in(2);
+  return c;
 }
 
 void compare_attention(kernel_pair kernels) {
@@ -189,6 +236,8 @@ void compare_attention(kernel_pair kernels) {
           compare_case(kernels, c, cache);
           c.kind = (scores)random_below(SCORES_COUNT);
           compare_case(kernels, c, cache);
+          if (!one_in(3)) c.kind = ORDINARY_SCORES;
+          compare_case(kernels, varied(c), cache);
         }
     for (scores kind = 0; kind < SCORES_COUNT; kind++)
       for (size_t i = 0; i < LENGTH(dimensions); i++) {
@@ -196,13 +245,16 @@ void compare_attention(kernel_pair kernels) {
           .dimension = dimensions[i], .first_visible = 58, .tokens = 17, .heads = 2, .kind = kind,
         };
         compare_case(kernels, c, cache);
+        compare_case(kernels, varied(c), cache);
         c.first_visible = 250;
         compare_case(kernels, c, cache);
+        compare_case(kernels, varied(c), cache);
       }
     attention_case largest = {
       .dimension = EMBER_MAXIMUM_HEAD_DIMENSION, .first_visible = 65, .tokens = 2, .heads = 3,
     };
     compare_case(kernels, largest, cache);
+    compare_case(kernels, varied(largest), cache);
   }
   end_group("attend");
 }

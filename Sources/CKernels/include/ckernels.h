@@ -79,12 +79,15 @@ typedef struct {
   size_t first_visible;      // positions that the first token sees, itself included; the next, one more
   size_t dimension;
   size_t padded_dimension;   // a multiple of 16, at most EMBER_MAXIMUM_HEAD_DIMENSION
-  int32_t sees_all;          // 1: every token sees first_visible positions; 0: causal, as said above
-  size_t window;             // the last positions that a token sees of those, its own included; 0: all
-  float soft_cap;            // score = soft_cap · tanh(score / soft_cap); 0: as it is
-  // Added to a score after that: bias[query of the token · bias_stride + distance], where the distance
-  // is the token's position less the key's (below 0 where sees_all, so the memory begins before). The
-  // first token stands at first_position, the next at one more. NULL: nothing.
+  // 1: every token sees first_visible positions, as of an encoder; 0: causal, as said above.
+  int32_t sees_all;
+  // A token sees the last `window` of those positions, its own included; 0: all. 0 where sees_all.
+  size_t window;
+  float soft_cap;  // score = soft_cap · tanh(score / soft_cap), as soft_cap below; 0: as it is
+  // Then added to a score: bias[query of the token · bias_stride + distance], finite, where the
+  // distance is the token's position less the key's, below 0 if the key comes later. Read for what
+  // the token sees, nowhere else. The first token stands at first_position, the next at one more.
+  // NULL: nothing.
   const float *bias;
   size_t bias_stride;
   size_t first_position;
@@ -178,20 +181,24 @@ typedef struct {
   // Codes of one query in blocks of 32, by the first rule of quantize.
   void (*quantize_query)(const float *query, size_t dimension, int8_t *codes, float *scales, int32_t *sums);
 
-  // Causal attention with the online softmax (Milakov and Gimelshein 2018; Flash Attention,
+  // Attention with the online softmax (Milakov and Gimelshein 2018; Flash Attention,
   // Dao et al. 2022, algorithm 1), in chunks of EMBER_ATTENTION_CHUNK positions. Each piece of
   // EMBER_ATTENTION_PIECE positions has a softmax of its own, so that threads can share one
   // query's positions; the pieces' states are joined in ascending order.
-  // Computes the pieces first ..< first + count of all queries, joined, into a->states.
+  // Computes the pieces first ..< first + count of all queries, one at least, joined, into a->states.
+  // The state of a query that sees nothing of them has the maximum −infinity and zeros; it is joined as if it
+  // were not there, so pieces before the first token's window may be left out. Of a chunk of which
+  // something is seen, all keys are read, but only the values that are seen.
   // A score is Σ key · query, one fma per dimension in ascending order; of codes one per block,
-  // fma(float(dot), half scale · query scale, score). A sum of values is one fma per visible
-  // position, value · weight, of codes code · (weight · scale).
+  // fma(float(dot), half scale · query scale, score). Then come the soft cap and the bias. A sum of
+  // values is one fma per visible position, value · weight, of codes code · (weight · scale).
   void (*attend)(const ember_attention *a, size_t first, size_t count);
   void (*attend_q8)(const ember_attention *a, size_t first, size_t count);    // keys and values of 8 bits
   void (*attend_q8q4)(const ember_attention *a, size_t first, size_t count);  // keys of 8, values of 4
   void (*attend_q4)(const ember_attention *a, size_t first, size_t count);    // keys and values of 4
   // output[dimension] of one query: joins the states of `count` consecutive runs of pieces, `stride`
-  // floats apart, and divides by the denominator. The first state is overwritten.
+  // floats apart, and divides by the denominator. The first state is overwritten. One of them must
+  // have seen a position.
   void (*join_attention)(float *states, size_t count, size_t stride, size_t dimension,
                          size_t padded_dimension, float *output);
 

@@ -1,6 +1,6 @@
 import CKernels
 
-/// Causal attention with the online softmax, one score at a time.
+/// Attention with the online softmax, one score at a time.
 enum ScalarAttention {
   /// How one kind of key/value cache is read.
   struct CacheReader: Sendable {
@@ -106,12 +106,12 @@ enum ScalarAttention {
     mutating func add(
       _ a: ember_attention, _ reader: CacheReader, _ query: Int, _ chunk: Range<Int>
     ) {
-      var weights = chunk.map { reader.score(a, query, $0) }
+      var weights = chunk.map { adjusted(reader.score(a, query, $0), a, query, $0) }
       let old = maximum
       for score in weights where score > maximum { maximum = score }
       for i in weights.indices { weights[i] = ScalarMath.exponential(weights[i] - maximum) }
       var lanes = [Float](repeating: 0, count: 16)
-      for i in weights.indices { lanes[i % 16] += weights[i] }
+      for (i, position) in chunk.enumerated() { lanes[position % 16] += weights[i] }
       let kept = ScalarMath.exponential(old - maximum)
       denominator = ScalarMath.fma(denominator, kept, ScalarMath.fold(lanes))
       for d in sums.indices {
@@ -124,6 +124,12 @@ enum ScalarAttention {
     }
 
     mutating func join(_ later: State) {
+      // A state that has seen no position changes nothing.
+      if later.denominator == 0 { return }
+      if denominator == 0 {
+        self = later
+        return
+      }
       let old = maximum
       maximum = old > later.maximum ? old : later.maximum
       let kept = ScalarMath.exponential(old - maximum)
@@ -133,19 +139,37 @@ enum ScalarAttention {
     }
   }
 
+  /// A score with its soft cap, then its bias.
+  private static func adjusted(
+    _ score: Float, _ a: ember_attention, _ query: Int, _ position: Int
+  ) -> Float {
+    var score = score
+    if a.soft_cap != 0 { score = a.soft_cap * ScalarMath.tanh(score / a.soft_cap) }
+    if let bias = a.bias {
+      let distance = a.first_position + query / a.heads - position
+      score += bias[query % a.heads * a.bias_stride + distance]
+    }
+    return score
+  }
+
+  /// The positions that a query sees.
+  private static func visiblePositions(_ a: ember_attention, _ query: Int) -> Range<Int> {
+    let end = a.sees_all != 0 ? a.first_visible : a.first_visible + query / a.heads
+    return (a.window > 0 ? max(0, end - a.window) : 0)..<end
+  }
+
   /// The states of all queries after the pieces of positions.
   static func attend(_ a: ember_attention, pieces: Range<Int>, _ reader: CacheReader) {
     let chunk = Int(EMBER_ATTENTION_CHUNK)
     let size = Int(EMBER_ATTENTION_PIECE)
     for query in 0..<a.tokens * a.heads {
-      let visible = a.first_visible + query / a.heads
+      let visible = visiblePositions(a, query)
       var total: State?
       for piece in pieces {
-        let end = min(visible, (piece + 1) * size)
-        if end <= piece * size { break }
         var state = State(paddedDimension: a.padded_dimension)
-        for start in stride(from: piece * size, to: end, by: chunk) {
-          state.add(a, reader, query, start..<min(start + chunk, end))
+        for start in stride(from: piece * size, to: (piece + 1) * size, by: chunk) {
+          let seen = visible.clamped(to: start..<start + chunk)
+          if !seen.isEmpty { state.add(a, reader, query, seen) }
         }
         if total == nil { total = state } else { total?.join(state) }
       }

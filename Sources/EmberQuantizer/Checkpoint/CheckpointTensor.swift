@@ -19,7 +19,7 @@ public struct CheckpointTensor: Sendable {
   /// Factors that reading applies.
   var scaling: TensorScaling?
 
-  /// The element type in the checkpoint: F32, F16 or BF16.
+  /// The element type in the checkpoint, such as F32, BF16 or Q4_K.
   public var storedType: String { storage.type.rawValue }
 
   /// How many rows to read at once: about four million bytes of floats, in multiples of 16.

@@ -18,7 +18,8 @@ enum HuggingFaceReader {
       .describe(configuration)
     let weights = try openWeights(folder: folder, weightsFile: weightsFile)
     let found = try HuggingFaceTensors(
-      architecture: architecture, names: names, weights: weights, configuration: configuration)
+      architecture: architecture, names: names, weights: weights, source: folder,
+      configurationPath: configuration.path)
 
     var warnings = found.warnings
     func tokenID(_ key: String) throws(CheckpointError) -> Int? {
@@ -38,29 +39,29 @@ enum HuggingFaceReader {
       beginOfSequence: beginOfSequence,
       endOfSequence: endOfSequence,
       provenance: CheckpointProvenance(
-        format: "safetensors", name: name,
-        files: weights.shards.compactMap { $0.file.path.lastComponent?.string },
-        byteCount: weights.shards.reduce(0) { $0 + $1.file.size },
+        format: weights.format, name: name,
+        files: weights.files.compactMap { $0.path.lastComponent?.string },
+        byteCount: weights.files.reduce(0) { $0 + $1.size },
         storedTypes: Set(found.tensors.map(\.storedType)).sorted()),
       warnings: warnings)
   }
 
   private static func openWeights(
     folder: FilePath, weightsFile: FilePath?
-  ) throws(CheckpointError) -> SafetensorsWeights {
+  ) throws(CheckpointError) -> StoredTensors {
     let index = folder.appending(SafetensorsWeights.indexName)
     if let weightsFile {
       if PathKind(of: index) == .file, let component = weightsFile.lastComponent,
-        try SafetensorsWeights.weightMap(of: index).values.contains(component.string)
+        try ShardIndex(opening: index).fileNames.values.contains(component.string)
       {
-        return try SafetensorsWeights(index: index)
+        return try SafetensorsWeights.open(index: index)
       }
-      return try SafetensorsWeights(file: weightsFile)
+      return try SafetensorsWeights.open(file: weightsFile)
     }
     // Where both are there, transformers takes the single file; so do we.
     let single = folder.appending(weightsName)
-    if PathKind(of: single) != .nothing { return try SafetensorsWeights(file: single) }
-    if PathKind(of: index) != .nothing { return try SafetensorsWeights(index: index) }
+    if PathKind(of: single) != .nothing { return try SafetensorsWeights.open(file: single) }
+    if PathKind(of: index) != .nothing { return try SafetensorsWeights.open(index: index) }
     for other in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
       let path = folder.appending(other)
       if PathKind(of: path) != .nothing {

@@ -1,11 +1,14 @@
 import EmberModel
+import SystemPackage
 
 /// Finds the tensors of an architecture among the stored ones and checks their shapes.
 struct HuggingFaceTensors {
   let architecture: Architecture
   let names: TensorNameMap
-  let weights: SafetensorsWeights
-  let configuration: HuggingFaceConfiguration
+  let weights: StoredTensors
+  /// What holds the weights and what describes them, for errors.
+  let source: FilePath
+  let configurationPath: FilePath
 
   private(set) var tensors: [CheckpointTensor] = []
   /// Stored names that were asked for.
@@ -14,15 +17,16 @@ struct HuggingFaceTensors {
 
   /// Collects all tensors, in the order of a model file.
   init(
-    architecture: Architecture, names: TensorNameMap, weights: SafetensorsWeights,
-    configuration: HuggingFaceConfiguration
+    architecture: Architecture, names: TensorNameMap, weights: StoredTensors,
+    source: FilePath, configurationPath: FilePath
   ) throws(CheckpointError) {
     self.architecture = architecture
     self.names = names
     self.weights = weights
-    self.configuration = configuration
+    self.source = source
+    self.configurationPath = configurationPath
     prefix =
-      names.prefixes.first { weights.entries[$0 + names.embedding + ".weight"] != nil }
+      names.prefixes.first { weights[$0 + names.embedding + ".weight"] != nil }
       ?? names.prefixes[0]
     try collect()
   }
@@ -90,7 +94,7 @@ struct HuggingFaceTensors {
       rows: rows, columns: architecture.inputs(of: matrix), order: name.order,
       within: before..<total)
     let bias = stem + name.stem + ".bias"
-    if name.bias == .required || weights.entries[bias] != nil {
+    if name.bias == .required || weights[bias] != nil {
       try addVector(
         TensorName.bias(matrix, layer: layer), stored: bias, count: rows, within: before..<total)
     }
@@ -101,11 +105,11 @@ struct HuggingFaceTensors {
     _ name: String, stem: String, rows: Int
   ) throws(CheckpointError) {
     let stored = stem + ".weight"
-    if let shape = weights.entries[stored]?.record.shape, shape.count == 2,
+    if let shape = weights[stored]?.shape, shape.count == 2,
       shape[1] == architecture.width, shape[0] != rows
     {
       throw .vocabularyMismatch(
-        path: configuration.path, tensor: stored, vocabulary: rows, rows: shape[0])
+        path: configurationPath, tensor: stored, vocabulary: rows, rows: shape[0])
     }
     try addMatrix(name, stored: stored, rows: rows, columns: architecture.width)
   }
@@ -116,18 +120,11 @@ struct HuggingFaceTensors {
     order: TensorNameMap.Order = .outputsByInputs, within: Range<Int>? = nil
   ) throws(CheckpointError) {
     let outputs = within ?? 0..<rows
-    switch order {
-    case .outputsByInputs:
-      try add(
-        name, stored: stored, rows: rows, columns: columns,
-        shape: [outputs.upperBound, columns], skipping: outputs.lowerBound, of: columns,
-        layout: .rowMajor)
-    case .inputsByOutputs:
-      try add(
-        name, stored: stored, rows: rows, columns: columns,
-        shape: [columns, outputs.upperBound], skipping: outputs.lowerBound, of: 1,
-        layout: .columnMajor(stride: outputs.upperBound))
-    }
+    try add(
+      name, stored: stored, rows: rows, columns: columns,
+      shape: order == .outputsByInputs
+        ? [outputs.upperBound, columns] : [columns, outputs.upperBound],
+      order: order, firstOutput: outputs.lowerBound)
   }
 
   private mutating func addVector(
@@ -136,40 +133,38 @@ struct HuggingFaceTensors {
     let elements = within ?? 0..<count
     try add(
       name, stored: stored, rows: 1, columns: count, shape: [elements.upperBound],
-      skipping: elements.lowerBound, of: 1, layout: .rowMajor)
+      order: .outputsByInputs, firstOutput: elements.lowerBound)
   }
 
-  /// Adds a tensor that begins `skipping` times `size` elements into a stored one of `shape`.
+  /// Adds a tensor that begins with the output `firstOutput` of a stored one of `shape`.
   ///
-  /// Once the shapes agree, the checks of the header say that all of `shape` lies within the
-  /// file: what is computed after that cannot overflow.
+  /// Once the shapes agree, the checks of the file's header say that all of `shape` lies within
+  /// the file: what is computed after that cannot overflow.
   private mutating func add(
-    _ name: String, stored: String, rows: Int, columns: Int, shape: [Int], skipping: Int,
-    of size: Int, layout: StoredMatrix.Layout
+    _ name: String, stored: String, rows: Int, columns: Int, shape: [Int],
+    order: TensorNameMap.Order, firstOutput: Int
   ) throws(CheckpointError) {
-    guard let entry = weights.entries[stored] else {
-      throw .missingTensor(path: configuration.path.removingLastComponent(), tensor: stored)
+    guard let tensor = weights[stored] else {
+      throw .missingTensor(path: source, tensor: stored)
     }
-    let shard = weights.shards[entry.shard]
-    guard let type = StoredType(rawValue: entry.record.type) else {
-      throw .unsupportedType(path: shard.file.path, tensor: stored, found: entry.record.type)
+    guard let type = tensor.type else {
+      throw .unsupportedType(path: tensor.file.path, tensor: stored, found: tensor.typeName)
     }
-    guard entry.record.shape == shape else {
+    guard tensor.shape == shape else {
       throw .wrongShape(
-        path: shard.file.path, tensor: stored, expected: shape, found: entry.record.shape)
+        path: tensor.file.path, tensor: stored, expected: shape, found: tensor.shape)
     }
     used.insert(stored)
-    let offset = shard.dataOffset + entry.record.range.lowerBound + skipping * size * type.size
     tensors.append(
       CheckpointTensor(
         name: name, rows: rows, columns: columns, storedName: stored,
-        storage: StoredMatrix(
-          file: shard.file, offset: offset, type: type, layout: layout, columns: columns)))
+        storage: tensor.matrix(
+          of: type, columns: columns, order: order, firstOutput: firstOutput)))
   }
 
   /// What a user should know: tensors that the architecture has no place for.
   var warnings: [String] {
-    let unused = weights.entries.keys.filter { name in
+    let unused = weights.tensors.keys.filter { name in
       !used.contains(name) && !names.ignoredSuffixes.contains { name.hasSuffix($0) }
     }.sorted()
     guard !unused.isEmpty else { return [] }

@@ -6,7 +6,7 @@
 enum UnsafeWeightConversion {
   /// Converts `output.count` elements from `bytes`.
   ///
-  /// `bytes` holds `output.count * type.size` bytes, aligned to the element (every caller passes
+  /// `bytes` holds `output.count` elements, in whole blocks, aligned to the element (every caller passes
   /// memory that it allocated itself), and does not overlap `output`.
   static func convert(
     _ bytes: UnsafeRawBufferPointer, of type: StoredType,
@@ -14,8 +14,14 @@ enum UnsafeWeightConversion {
   ) {
     let count = output.count
     guard count > 0, let source = bytes.baseAddress, let target = output.baseAddress else { return }
-    precondition(bytes.count >= count * type.size)
+    precondition(bytes.count >= count / type.blockElements * type.blockBytes)
     switch type {
+    case .float64:
+      let values = source.assumingMemoryBound(to: Double.self)
+      for index in 0..<count { target[index] = Float(values[index]) }
+    case .int8:
+      let values = source.assumingMemoryBound(to: Int8.self)
+      for index in 0..<count { target[index] = Float(values[index]) }
     case .float32:
       let values = source.assumingMemoryBound(to: Float.self)
       target.update(from: values, count: count)
@@ -27,6 +33,8 @@ enum UnsafeWeightConversion {
       for index in 0..<count {
         target[index] = Float(bitPattern: UInt32(truncatingIfNeeded: halves[index]) << 16)
       }
+    case .q8x0, .q4x0, .q4x1, .q5x0, .q5x1, .q4K, .q5K, .q6K:
+      UnsafeBlockDecoding.decode(bytes, of: type, into: output)
     }
   }
 

@@ -15,6 +15,14 @@ struct StoredMatrix: Sendable {
   let type: StoredType
   let layout: Layout
   let columns: Int
+  /// Where the scales of `.int8` elements are.
+  var groupScales: GroupScales?
+
+  /// A binary32 for each `groupSize` elements in the order of the file, and so not of rows.
+  struct GroupScales: Sendable {
+    let offset: Int
+    let groupSize: Int
+  }
 
   /// Reads `rows` into `output`, [rows.count, columns].
   func read(
@@ -33,23 +41,47 @@ struct StoredMatrix: Sendable {
     _ rows: Range<Int>, into output: UnsafeMutableBufferPointer<Float>
   ) throws(CheckpointError) {
     let count = rows.count * columns
-    let start = offset + rows.lowerBound * columns * type.size
+    // A row is whole blocks.
+    let start = offset + rows.lowerBound * columns / type.blockElements * type.blockBytes
     guard type != .float32 else {
       let target = UnsafeMutableBufferPointer(rebasing: output[..<count])
       return try file.read(at: start, into: UnsafeMutableRawBufferPointer(target))
     }
     let staging = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: min(Self.stagingBytes, count * type.size), alignment: 64)
+      byteCount: min(Self.stagingBytes, count / type.blockElements * type.blockBytes),
+      alignment: 64)
     defer { staging.deallocate() }
+    let blocks = count / type.blockElements
     var done = 0
-    while done < count {
-      let step = min(count - done, staging.count / type.size)
-      let part = UnsafeMutableRawBufferPointer(rebasing: staging[..<(step * type.size)])
-      try file.read(at: start + done * type.size, into: part)
+    while done < blocks {
+      let step = min(blocks - done, staging.count / type.blockBytes)
+      let part = UnsafeMutableRawBufferPointer(rebasing: staging[..<(step * type.blockBytes)])
+      try file.read(at: start + done * type.blockBytes, into: part)
       UnsafeWeightConversion.convert(
         UnsafeRawBufferPointer(part), of: type,
-        into: UnsafeMutableBufferPointer(rebasing: output[done..<(done + step)]))
+        into: UnsafeMutableBufferPointer(
+          rebasing: output[(done * type.blockElements)..<((done + step) * type.blockElements)]))
       done += step
+    }
+    if let groupScales {
+      try multiply(output, of: rows.lowerBound * columns, count: count, by: groupScales)
+    }
+  }
+
+  /// Multiplies the elements from number `first` on, of which there are `count`, by their scales.
+  private func multiply(
+    _ output: UnsafeMutableBufferPointer<Float>, of first: Int, count: Int, by scales: GroupScales
+  ) throws(CheckpointError) {
+    guard count > 0 else { return }
+    let firstGroup = first / scales.groupSize
+    let groups = (first + count - 1) / scales.groupSize - firstGroup + 1
+    let factors = UnsafeMutableBufferPointer<Float>.allocate(capacity: groups)
+    defer { factors.deallocate() }
+    try file.read(
+      at: scales.offset + firstGroup * MemoryLayout<Float>.size,
+      into: UnsafeMutableRawBufferPointer(factors))
+    for index in 0..<count {
+      output[index] *= factors[(first + index) / scales.groupSize - firstGroup]
     }
   }
 
@@ -64,13 +96,15 @@ struct StoredMatrix: Sendable {
   ) throws(CheckpointError) {
     guard !rows.isEmpty else { return }
     let run = rows.count
-    let readsThroughGaps = (stride - run) * type.size < 4096
+    // Blocks are never transposed.
+    let size = type.blockBytes
+    let readsThroughGaps = (stride - run) * size < 4096
     // How many stored columns pass through the staging memory together. A column longer than the
     // staging memory is a block of rows that the caller already holds four bytes each of.
     let pitch = readsThroughGaps ? stride : run
-    let group = max(1, min(columns, Self.stagingBytes / (pitch * type.size)))
+    let group = max(1, min(columns, Self.stagingBytes / (pitch * size)))
     let staging = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: group * pitch * type.size, alignment: 64)
+      byteCount: group * pitch * size, alignment: 64)
     defer { staging.deallocate() }
     let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: group * pitch)
     defer { values.deallocate() }
@@ -79,21 +113,21 @@ struct StoredMatrix: Sendable {
     var column = 0
     while column < columns {
       let step = min(group, columns - column)
-      let start = offset + (column * stride + rows.lowerBound) * type.size
+      let start = offset + (column * stride + rows.lowerBound) * size
       let elements = (step - 1) * pitch + run
       if readsThroughGaps {
-        let part = UnsafeMutableRawBufferPointer(rebasing: staging[..<(elements * type.size)])
+        let part = UnsafeMutableRawBufferPointer(rebasing: staging[..<(elements * size)])
         try file.read(at: start, into: part)
       } else {
         for index in 0..<step {
-          let at = index * run * type.size
+          let at = index * run * size
           let part = UnsafeMutableRawBufferPointer(
-            rebasing: staging[at..<(at + run * type.size)])
-          try file.read(at: start + index * stride * type.size, into: part)
+            rebasing: staging[at..<(at + run * size)])
+          try file.read(at: start + index * stride * size, into: part)
         }
       }
       UnsafeWeightConversion.convert(
-        UnsafeRawBufferPointer(rebasing: staging[..<(elements * type.size)]), of: type,
+        UnsafeRawBufferPointer(rebasing: staging[..<(elements * size)]), of: type,
         into: UnsafeMutableBufferPointer(rebasing: values[..<elements]))
       transpose(values, pitch: pitch, step: step, run: run, into: output, at: column)
       column += step
