@@ -80,6 +80,10 @@ public final class ParallelGenerator {
     emit: (Result) throws -> Void
   ) throws -> Progress {
     try options.validate()
+    // A session has one source, which all of its sequences answer.
+    if session.model.architecture.encoder != nil {
+      throw GenerationError.needsDecoder(option: "--prompts")
+    }
     var queue = PromptQueue(next: first)
     var active = [ParallelText?](repeating: nil, count: session.sequenceCount)
     var progress = Progress()

@@ -25,14 +25,19 @@ public final class InferenceSession {
   /// Positions in the cache.
   public internal(set) var position = 0
 
+  /// Whether the logits of tokens that the model never generates are far below all others. Scoring
+  /// wants them as they are.
+  public var suppressesTokens = false
+
   /// Where its memory goes.
   public let plan: MemoryPlan
   private let weights: Weights
   private let residency: Residency
+  let source: SourceEncoder?
   let cache: KeyValueCache
   private let scratch: Scratch
-  private let team: ThreadTeam
-  private let choosesThreads: Bool
+  let team: ThreadTeam
+  let choosesThreads: Bool
   private let bytesPerToken: Int
 
   /// Weights that a step must read before a second thread pays, in bytes. Measured on two cores
@@ -92,10 +97,14 @@ public final class InferenceSession {
     scratch = Scratch(
       architecture: architecture, weights: weights, cache: cache,
       contextLength: plan.contextLength, capacity: chunkLength)
+    source = try SourceEncoder(
+      of: model, residency: residency, contextLength: plan.contextLength,
+      precision: plan.cachePrecision, kernels: kernels)
     team = ThreadTeam(
       threadCount: threadCount,
-      phaseCapacity: ForwardPass.phasesPerStep(
-        layers: architecture.layerCount, slices: residency.stream?.slices.slices.count ?? 0))
+      phaseCapacity: SourceEncoder.phaseCapacity(
+        source, layers: architecture.layerCount,
+        slices: residency.stream?.slices.slices.count ?? 0))
     try residency.stream?.fill(progress: progress)
   }
 
@@ -106,12 +115,16 @@ public final class InferenceSession {
   public var cacheBytes: Int {
     KeyValueCache.byteCount(
       architecture: model.architecture, precision: cache.precision, positions: position)
+      + SourceEncoder.cacheBytes(
+        model.architecture, precision: cache.precision, contextLength: sourceLength)
   }
 
   /// Bytes of the key/value cache when the context is full.
   public var cacheCapacityBytes: Int {
     KeyValueCache.byteCount(
       architecture: model.architecture, precision: cache.precision, positions: contextLength)
+      + SourceEncoder.cacheBytes(
+        model.architecture, precision: cache.precision, contextLength: contextLength)
   }
 
   /// Bytes of the buffers beside the cache.
@@ -148,6 +161,7 @@ public final class InferenceSession {
       }
     }
     if let failure = residency.failure { throw .reading(failure) }
+    if suppressesTokens { suppress(scratch.logits) }
     return UnsafeMutableBufferPointer(start: scratch.logits, count: scratch.logitsStride)
   }
 
@@ -194,6 +208,7 @@ public final class InferenceSession {
           if let failure = residency.failure { throw ModelError.reading(failure) }
           for i in range {
             let row = scratch.logits + (i - first) * scratch.logitsStride
+            if suppressesTokens { suppress(row) }
             let logits = UnsafeMutableBufferPointer(start: row, count: scratch.logitsStride)
             if try !goesOn(start + i, logits) {
               truncate(to: before + start + i + 1)
@@ -229,7 +244,7 @@ public final class InferenceSession {
   private func pass(_ tokens: UnsafePointer<Int32>, count: Int) -> ForwardPass {
     ForwardPass(
       architecture: model.architecture, weights: weights, kernels: kernels, scratch: scratch,
-      tokens: tokens, tokenCount: count, residency: residency)
+      tokens: tokens, tokenCount: count, residency: residency, source: source?.view)
   }
 
   /// Whether each pass reads some of the head from the file.
@@ -251,6 +266,7 @@ public final class InferenceSession {
 
   private func check(_ tokens: [Int32]) throws(ModelError) {
     if tokens.isEmpty { throw .noTokens }
+    if let source, source.length == 0 { throw .noSource }
     if position + tokens.count > contextLength {
       throw .contextFull(capacity: contextLength, used: position, added: tokens.count)
     }

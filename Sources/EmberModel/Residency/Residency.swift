@@ -5,6 +5,8 @@ import EmberKernels
 struct Residency: Sendable {
   /// nil where all matrices are in the mapping.
   var stream: WeightStream?
+  /// Likewise of what is read once for a source.
+  var encoderStream: WeightStream?
   /// nil where norms and biases are in the mapping, too.
   var vectors: PrivateVectors?
   /// nil where tables are in the mapping, too.
@@ -44,6 +46,12 @@ struct Residency: Sendable {
       stream = try WeightStream(
         WeightSlices(model.inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes),
         of: model.file, slots: plan.slots, slotBytes: slotBytes)
+      if let encoder = model.inventory.encoder {
+        encoderStream = try WeightStream(
+          WeightSlices(encoder, sliceBytes: plan.sliceBytes, pinnable: 0),
+          of: model.file, slots: plan.slots,
+          slotBytes: WeightSlices.slotBytes(encoder, sliceBytes: plan.sliceBytes))
+      }
     }
   }
 
@@ -58,14 +66,31 @@ struct Residency: Sendable {
       stream.slices.ofMatrix, residual: model.architecture.residual)
   }
 
+  /// Where a pass over a source finds what it computes on.
+  var ofEncoder: Residency {
+    var result = self
+    result.stream = encoderStream
+    return result
+  }
+
+  /// The weights of an encoder, where its pass finds them; nil where there is none.
+  func encoderWeights(of model: Model) throws(ModelError) -> Weights? {
+    guard let encoder = model.architecture.encoderArchitecture else { return nil }
+    let weights = try Weights(
+      encoderOf: model.architecture, encoder, file: model.file, vectors: vectors)
+    guard let encoderStream else { return weights }
+    return weights.slicedEncoder(encoderStream.slices.ofMatrix)
+  }
+
   /// What could not be read so far.
   var failure: FormatError? {
-    stream?.failure ?? tables?.embedding.failure ?? tables?.position?.failure
+    stream?.failure ?? encoderStream?.failure ?? tables?.embedding.failure
+      ?? tables?.position?.failure
   }
 
   /// Bytes read from the file so far: slices that stream, and rows of tables.
   var bytesRead: Int {
-    (stream?.bytesStreamed ?? 0) + (tables?.embedding.bytesRead ?? 0)
-      + (tables?.position?.bytesRead ?? 0)
+    (stream?.bytesStreamed ?? 0) + (encoderStream?.bytesStreamed ?? 0)
+      + (tables?.embedding.bytesRead ?? 0) + (tables?.position?.bytesRead ?? 0)
   }
 }

@@ -17,6 +17,9 @@ public struct WeightInventory: Sendable, Equatable {
 
   /// Those of the layers in the order of the forward pass, then the output head.
   public let matrices: [Matrix]
+  /// What is read once for a source: the encoder's matrices in the order of its pass, then those that
+  /// make the keys and values of it; empty where there is no encoder.
+  public let encoderMatrices: [Matrix]
   /// Norms and biases, in bytes.
   public let vectorBytes: Int
   /// Tables that only have rows looked up: of positions, and of tokens where the head is another.
@@ -28,6 +31,8 @@ public struct WeightInventory: Sendable, Equatable {
 
   /// Bytes that every token reads of the matrices.
   public var matrixBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
+  /// Bytes that every source reads of its matrices.
+  public var encoderBytes: Int { encoderMatrices.reduce(0) { $0 + $1.byteCount } }
 
   /// A tensor, as far as it is of use here.
   public struct Tensor: Sendable {
@@ -52,11 +57,16 @@ public struct WeightInventory: Sendable, Equatable {
       for matrix in TensorName.Matrix.inOrderOfUse(architecture.residual)
       where matrix != .gate || architecture.feedForward.kind == .gated {
         names.append(TensorName.weight(matrix, layer: layer))
+        if matrix == .attentionOutput, architecture.encoder != nil {
+          names.append(TensorName.weight(cross: .query, layer: layer))
+          names.append(TensorName.weight(cross: .output, layer: layer))
+        }
       }
     }
     names.append(architecture.tiedHead ? TensorName.embedding : TensorName.head)
+    let encoderNames = Self.encoderNames(architecture)
     var matrices: [Matrix] = []
-    for name in names {
+    for name in names + encoderNames {
       guard let tensor = tensors[name] else { return nil }
       matrices.append(
         Matrix(
@@ -64,8 +74,9 @@ public struct WeightInventory: Sendable, Equatable {
           groupStride: tensor.layout.rowGroupStride))
     }
     let tables = [TensorName.embedding, TensorName.position].compactMap { tensors[$0] }
-    let known = Set(names + [TensorName.embedding, TensorName.position])
-    self.matrices = matrices
+    let known = Set(names + encoderNames + [TensorName.embedding, TensorName.position])
+    self.matrices = Array(matrices.prefix(names.count))
+    encoderMatrices = Array(matrices.dropFirst(names.count))
     vectorBytes = tensors.reduce(0) {
       $0 + (known.contains($1.key) ? 0 : $1.value.layout.byteCount)
     }

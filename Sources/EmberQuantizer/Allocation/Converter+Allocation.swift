@@ -28,6 +28,7 @@ extension Converter {
     isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
   ) throws -> TypeAssignment? {
     guard let target = options.targetBits else { return nil }
+    if source.architecture.encoder != nil { throw CalibrationError.hasEncoder(checkpoint) }
     let size = try fileSize(of: source, tokenizer: tokenizer)
     try refuseOutOfReach(target, size, source)
     let probe = try SensitivityProbe(

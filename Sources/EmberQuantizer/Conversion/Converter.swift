@@ -130,6 +130,11 @@ public struct Converter: Sendable {
   static func extentName(_ tensor: String) -> Substring {
     let parts = tensor.split(separator: ".", maxSplits: 2)
     if parts.count == 3, parts[0] == "layers" { return parts[1] }
+    if tensor.hasPrefix(TensorName.encoderPrefix) {
+      // Of an encoder's layer all but what is the tensor's own.
+      let names = tensor.split(separator: ".", maxSplits: 3)
+      return names.count == 4 ? tensor[..<names[2].endIndex] : "encoder"
+    }
     return [TensorName.embedding, TensorName.position].contains(tensor) ? "before" : "after"
   }
 

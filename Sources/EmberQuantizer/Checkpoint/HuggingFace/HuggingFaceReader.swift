@@ -14,14 +14,32 @@ enum HuggingFaceReader {
   ) throws(CheckpointError) -> Checkpoint {
     let configuration = try HuggingFaceConfiguration(
       opening: folder.appending(configurationName))
+    if let model = try HuggingFaceEncoderDecoder.named(by: configuration) {
+      let weights = try openWeights(folder: folder, weightsFile: weightsFile)
+      let described = try model.describe(configuration, weights)
+      let found = try ListedTensors(
+        described.tensors, in: weights, source: folder, ignoredPrefixes: described.ignoredPrefixes)
+      return try checkpoint(
+        described.architecture, found.tensors, warnings: found.warnings, of: weights, name: name,
+        configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
+    }
     let (architecture, names) = try HuggingFaceArchitecture.named(by: configuration)
       .describe(configuration)
     let weights = try openWeights(folder: folder, weightsFile: weightsFile)
     let found = try HuggingFaceTensors(
       architecture: architecture, names: names, weights: weights, source: folder,
       configurationPath: configuration.path)
+    return try checkpoint(
+      architecture, found.tensors, warnings: found.warnings, of: weights, name: name,
+      configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
+  }
 
-    var warnings = found.warnings
+  private static func checkpoint(
+    _ architecture: Architecture, _ tensors: [CheckpointTensor], warnings: [String],
+    of weights: StoredTensors, name: String, _ configuration: HuggingFaceConfiguration,
+    tokenizer: TokenizerSource?
+  ) throws(CheckpointError) -> Checkpoint {
+    var warnings = warnings
     func tokenID(_ key: String) throws(CheckpointError) -> Int? {
       guard let id = try configuration.tokenID(key) else { return nil }
       guard (0..<architecture.vocabularySize).contains(id) else {
@@ -34,15 +52,15 @@ enum HuggingFaceReader {
     let endOfSequence = try tokenID("eos_token_id")
     return Checkpoint(
       architecture: architecture,
-      tensors: found.tensors,
-      tokenizerSource: tokenizer ?? tokenizerBeside(folder),
+      tensors: tensors,
+      tokenizerSource: tokenizer,
       beginOfSequence: beginOfSequence,
       endOfSequence: endOfSequence,
       provenance: CheckpointProvenance(
         format: weights.format, name: name,
         files: weights.files.compactMap { $0.path.lastComponent?.string },
         byteCount: weights.files.reduce(0) { $0 + $1.size },
-        storedTypes: Set(found.tensors.map(\.storedType)).sorted()),
+        storedTypes: Set(tensors.map(\.storedType)).sorted()),
       warnings: warnings)
   }
 
