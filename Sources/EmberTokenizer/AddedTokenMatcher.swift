@@ -1,11 +1,11 @@
 /// Finds added tokens (`<|endoftext|>`, …) in a text before the model sees it: the leftmost first,
 /// of those that begin there the longest, as Hugging Face's AddedVocabulary does.
 struct AddedTokenMatcher {
-  private let view: UnsafeTokenizerView
+  private let pipeline: TokenizerPipeline
   private let parsesSpecial: Bool
 
-  init(_ view: UnsafeTokenizerView, parsesSpecial: Bool) {
-    self.view = view
+  init(_ pipeline: TokenizerPipeline, parsesSpecial: Bool) {
+    self.pipeline = pipeline
     self.parsesSpecial = parsesSpecial
   }
 
@@ -14,18 +14,15 @@ struct AddedTokenMatcher {
 
   /// - Parameter normalized: search for the normalized tokens, or for the raw ones.
   func parts(_ text: UnsafeBufferPointer<UInt8>, normalized: Bool) -> [Part] {
-    let layout = view.layout
-    let group =
-      normalized
-      ? layout.rawAddedCount..<(layout.rawAddedCount + layout.normalizedAddedCount)
-      : 0..<layout.rawAddedCount
+    let raw = pipeline.rawAddedCount
+    let group = normalized ? raw..<pipeline.addedTokens.count : 0..<raw
     if group.isEmpty { return [(nil, text.indices)] }
     var parts: [Part] = []
     var done = 0
     var position = 0
     let mask: UInt8 = normalized ? 2 : 1
     while position < text.count {
-      guard layout.addedFirstBytes[Int(text[position])] & mask != 0,
+      guard pipeline.addedFirstBytes[Int(text[position])] & mask != 0,
         let match = longest(text, position, group)
       else {
         position += 1
@@ -64,15 +61,15 @@ struct AddedTokenMatcher {
       if lower == upper { break }
       candidates = lower..<upper
       depth += 1
-      let token = view.addedToken(lower)
-      if view.piece(token.id).count == depth { best = (token.id, token.flags, start + depth) }
+      let token = pipeline.addedTokens[lower]
+      if token.bytes.count == depth { best = (token.id, token.flags, start + depth) }
     }
     return best
   }
 
   /// The byte of an added token at `depth`; before all others if it has none.
   private func byte(_ index: Int, _ depth: Int) -> Int {
-    let piece = view.piece(view.addedToken(index).id)
+    let piece = pipeline.addedTokens[index].bytes
     return depth < piece.count ? Int(piece[depth]) : -1
   }
 
@@ -96,7 +93,8 @@ struct AddedTokenMatcher {
     var start = index
     while start > 0 {
       let previous = previousStart(text, start)
-      if UnicodeClass.of(UTF8Decoding.scalar(text, previous).point) != .whiteSpace { break }
+      let point = UTF8Decoding.scalar(text, previous).point
+      if !CharacterProperties.of(point).contains(.whiteSpace) { break }
       start = previous
     }
     return start
@@ -106,7 +104,7 @@ struct AddedTokenMatcher {
     var end = index
     while end < text.count {
       let (point, byteCount) = UTF8Decoding.scalar(text, end)
-      if UnicodeClass.of(point) != .whiteSpace { break }
+      if !CharacterProperties.of(point).contains(.whiteSpace) { break }
       end += byteCount
     }
     return end
@@ -118,16 +116,7 @@ struct AddedTokenMatcher {
 
   /// `\w` of Rust's regex (Unicode TR 18, annex C), which decides about `single_word`.
   private func isWord(at index: Int, in text: UnsafeBufferPointer<UInt8>) -> Bool {
-    guard index < text.count,
-      let scalar = Unicode.Scalar(UTF8Decoding.scalar(text, index).point)
-    else { return false }
-    let properties = scalar.properties
-    if properties.isAlphabetic || properties.isJoinControl { return true }
-    switch properties.generalCategory {
-    case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation:
-      return true
-    default:
-      return false
-    }
+    guard index < text.count else { return false }
+    return CharacterProperties.of(UTF8Decoding.scalar(text, index).point).contains(.word)
   }
 }

@@ -29,4 +29,10 @@ enum ByteAlphabet {
     }
     return result
   }
+
+  /// SentencePiece's name for a byte: `<0x0A>`.
+  static func bytePiece(_ byte: UInt8) -> [UInt8] {
+    let digits = Array("0123456789ABCDEF".utf8)
+    return Array("<0x".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)], UInt8(ascii: ">")]
+  }
 }

@@ -1,18 +1,34 @@
 extension Tokenizer {
-  /// The bytes that a token stands for; a control token's are its name. Empty for an id without a
-  /// piece.
+  /// The bytes that a token stands for inside a text; a control token's are its name. Empty for an
+  /// id without a piece.
   public func bytes(of id: Int32) -> [UInt8] {
     guard flags(id) != nil else { return [] }
-    return withView { Array($0.piece(id)) } ?? []
+    return withView { view in
+      let piece = view.piece(id)
+      if pipeline.decoder.isPlain { return Array(piece) }
+      if pipeline.decoder.turnsBytePiecesIntoBytes, let byte = DecoderPlan.byteValue(piece) {
+        return [byte]
+      }
+      return pipeline.decoder.bytes(Array(piece), isFirst: false)
+    } ?? []
   }
 
-  /// Appends them to a buffer, without an array in between.
-  func appendBytes(of id: Int32, to buffer: inout [UInt8], strippingSpace: Bool) {
+  /// Appends them to a buffer, without an array in between where there is nothing to change.
+  func appendBytes(of id: Int32, to buffer: inout [UInt8], isFirst: Bool, strippingSpace: Bool) {
     guard flags(id) != nil else { return }
     withView { view in
       let piece = view.piece(id)
-      let skipped = strippingSpace && piece.first == UInt8(ascii: " ") ? 1 : 0
-      buffer.append(contentsOf: UnsafeBufferPointer(rebasing: piece[skipped...]))
+      let decoder = pipeline.decoder
+      if decoder.isPlain {
+        let skipped = strippingSpace && piece.first == UInt8(ascii: " ") ? 1 : 0
+        buffer.append(contentsOf: UnsafeBufferPointer(rebasing: piece[skipped...]))
+      } else if decoder.turnsBytePiecesIntoBytes, let byte = DecoderPlan.byteValue(piece) {
+        buffer.append(byte)
+      } else {
+        let bytes = decoder.bytes(Array(piece), isFirst: isFirst)
+        let skipped = strippingSpace && bytes.first == UInt8(ascii: " ") ? 1 : 0
+        buffer += bytes[skipped...]
+      }
     }
   }
 
@@ -52,7 +68,7 @@ extension Tokenizer {
   /// Decodes ids as they come.
   ///
   /// - Parameter id: the id before the first, which decides whether the first piece's leading space
-  ///   is part of the text (llama2.c: not after the beginning of the sequence).
+  ///   is part of the text: not at the beginning of a sequence.
   public func streamDecoder(after id: Int32? = nil) -> StreamDecoder {
     StreamDecoder(self, after: id)
   }

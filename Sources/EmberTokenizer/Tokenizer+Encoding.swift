@@ -17,13 +17,31 @@ extension Tokenizer {
       withView { view in
         var output = prefix(view, addingBeginOfSequence)
         output.reserveCapacity(utf8.count / 4 + 16)
-        var encoder = TextEncoder(view, parsesSpecial: parsingSpecialTokens)
-        encoder.encode(utf8, into: &output)
+        append(utf8, view, parsesSpecial: parsingSpecialTokens, to: &output)
         if addingBeginOfSequence == nil { output += view.suffix }
         return output
       }
     }
     return ids ?? []
+  }
+
+  private func append(
+    _ text: UnsafeBufferPointer<UInt8>, _ view: UnsafeTokenizerView, parsesSpecial: Bool,
+    to output: inout [Int32]
+  ) {
+    func run<Model: TokenModel>(_: Model.Type) {
+      var model = Model(view, pipeline)
+      swap(&model.output, &output)
+      var encoder = TextEncoder(model, pipeline, parsesSpecial: parsesSpecial)
+      encoder.encode(text)
+      swap(&encoder.model.output, &output)
+    }
+    switch layout.model {
+    case .byteLevelBPE, .scoredBPE: run(BytePairModel.self)
+    case .unigram: run(UnigramModel.self)
+    case .wordPiece: run(WordPieceModel.self)
+    case .wordLevel: run(WordLevelModel.self)
+    }
   }
 
   private func prefix(_ view: UnsafeTokenizerView, _ adding: Bool?) -> [Int32] {
@@ -37,7 +55,9 @@ extension Tokenizer {
   /// The ids whose own bytes the model turns into that one token; the writer marks them, so that
   /// encoding such a word is one look-up.
   func wholePieces() -> [Int32] {
-    withView { view in
+    // The other models have nothing to look up beforehand.
+    guard layout.model == .byteLevelBPE || layout.model == .scoredBPE else { return [] }
+    return withView { view in
       var encoder = BytePairEncoder(view)
       var output: [Int32] = []
       return (0..<Int32(layout.pieceCount)).filter { id in
@@ -56,64 +76,49 @@ extension Tokenizer {
 }
 
 /// One text on its way through the steps.
-private struct TextEncoder {
-  private let view: UnsafeTokenizerView
+private struct TextEncoder<Model: TokenModel> {
+  var model: Model
+  private let pipeline: TokenizerPipeline
   private let matcher: AddedTokenMatcher
-  private var model: BytePairEncoder
+  private var preTokenizer: PreTokenizer
 
-  init(_ view: UnsafeTokenizerView, parsesSpecial: Bool) {
-    self.view = view
-    matcher = AddedTokenMatcher(view, parsesSpecial: parsesSpecial)
-    model = BytePairEncoder(view)
+  typealias Text = UnsafeBufferPointer<UInt8>
+
+  init(_ model: Model, _ pipeline: TokenizerPipeline, parsesSpecial: Bool) {
+    self.model = model
+    self.pipeline = pipeline
+    matcher = AddedTokenMatcher(pipeline, parsesSpecial: parsesSpecial)
+    preTokenizer = PreTokenizer(pipeline.preTokenizers)
   }
 
-  mutating func encode(_ text: UnsafeBufferPointer<UInt8>, into output: inout [Int32]) {
-    for outer in matcher.parts(text, normalized: false) {
-      if let token = outer.token {
-        output.append(token)
+  /// Raw added tokens are cut out of the text, and normalized ones out of the normalized rest.
+  mutating func encode(_ text: Text) {
+    for part in matcher.parts(text, normalized: false) {
+      if let token = part.token {
+        model.output.append(token)
         continue
       }
-      let rest = UnsafeBufferPointer(rebasing: text[outer.range])
-      for inner in matcher.parts(rest, normalized: true) {
-        if let token = inner.token {
-          output.append(token)
-        } else {
-          normalize(UnsafeBufferPointer(rebasing: rest[inner.range]), into: &output)
-        }
+      let rest = Text(rebasing: text[part.range])
+      var isFirst = part.range.lowerBound == 0
+      if pipeline.normalizers.isEmpty {
+        encode(normalized: rest, isFirst: isFirst)
+      } else if let changed = pipeline.normalize(rest, isAtStart: &isFirst) {
+        changed.withUnsafeBufferPointer { encode(normalized: $0, isFirst: isFirst) }
+      } else {
+        encode(normalized: rest, isFirst: isFirst)
       }
     }
   }
 
-  private mutating func normalize(
-    _ text: UnsafeBufferPointer<UInt8>, into output: inout [Int32]
-  ) {
-    if text.isEmpty { return }
-    let needsSpace =
-      view.layout.normalizer == .leadingSpace
-      || (view.layout.options.contains(.addsPrefixSpace) && text[0] != UInt8(ascii: " "))
-    if needsSpace {
-      let spaced = [UInt8(ascii: " ")] + text
-      spaced.withUnsafeBufferPointer { split($0, into: &output) }
-    } else {
-      split(text, into: &output)
-    }
-  }
-
-  private mutating func split(_ text: UnsafeBufferPointer<UInt8>, into output: inout [Int32]) {
-    switch view.layout.preTokenizer {
-    case .wholeText:
-      model.encode(text, into: &output)
-    case .gpt2:
-      var words = GPT2WordSplitter(text)
-      while let word = words.next() { model.encode(word, into: &output) }
-    case .beforeSpaces:
-      let space = UInt8(ascii: " ")
-      var start = 0
-      for index in 1..<text.count where text[index] == space && text[index - 1] != space {
-        model.encode(UnsafeBufferPointer(rebasing: text[start..<index]), into: &output)
-        start = index
+  private mutating func encode(normalized text: Text, isFirst: Bool) {
+    for part in matcher.parts(text, normalized: true) {
+      if let token = part.token {
+        model.output.append(token)
+      } else {
+        preTokenizer.run(
+          Text(rebasing: text[part.range]), isFirst: isFirst && part.range.lowerBound == 0,
+          into: &model)
       }
-      model.encode(UnsafeBufferPointer(rebasing: text[start...]), into: &output)
     }
   }
 }

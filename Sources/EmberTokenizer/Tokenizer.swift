@@ -8,20 +8,23 @@
 /// that are used where they lie. Importers make the form from a checkpoint's own files once; the
 /// model file carries it; opening it is one linear check, with no parsing and no building.
 ///
-/// Encoding is normalizer → pre-tokenizer → model → post-processor, each named in the form. The
-/// kinds there are: byte-level BPE (Radford et al. 2019, as in Hugging Face's tokenizers) and the
-/// scored BPE of llama2.c (SentencePiece's algorithm, Kudo & Richardson 2018).
+/// Encoding is normalizers → pre-tokenizers → model → post-processor, each named in the form. The
+/// models there are: byte-level BPE (Radford et al. 2019), scored BPE (SentencePiece's, Kudo &
+/// Richardson 2018), Unigram (Kudo 2018), WordPiece (Schuster & Nakajima 2012) and word level. What
+/// the steps do is what Hugging Face's `tokenizers`, SentencePiece and tiktoken do (docs/tokenizers.md).
 ///
-/// It is not a chat template, and it does not normalize Unicode.
+/// It is not a chat template.
 public struct Tokenizer: Sendable {
   let storage: [UInt8]
   let layout: SerializedLayout
+  let pipeline: TokenizerPipeline
 
   /// Opens a stored form. Complexity: O(bytes), some milliseconds for 128,000 tokens.
   ///
   /// - Throws: `notATokenizer`, `unsupportedVersion`, `invalidForm`.
   public init(serialized bytes: [UInt8]) throws(TokenizerError) {
     layout = try SerializedLayout(bytes)
+    pipeline = try TokenizerPipeline(bytes, layout)
     storage = bytes
   }
 
@@ -49,6 +52,9 @@ public struct Tokenizer: Sendable {
       case .scoredBPE:
         (withView { $0.byteToken(0) } ?? -1) >= 0
           ? "scored BPE with byte fallback" : "scored BPE without byte fallback"
+      case .unigram: "Unigram"
+      case .wordPiece: "WordPiece"
+      case .wordLevel: "word level"
       }
     return "\(kind), \(vocabularySize) tokens"
   }

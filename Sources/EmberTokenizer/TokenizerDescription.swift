@@ -1,12 +1,12 @@
 /// A tokenizer as data, before it is written into its stored form.
 ///
-/// Every tokenizer is the same four steps: normalizer → pre-tokenizer → model → post-processor.
-/// Importers fill in this description, `SerializedTokenizerWriter` stores it, and the encoder
-/// interprets what is stored. A new kind of tokenizer is a new case of one of the enumerations below
-/// and the code that interprets it.
+/// Every tokenizer is normalizers → pre-tokenizers → a model → a post-processor, and decoders for the
+/// way back. Importers fill in this description, `SerializedTokenizerWriter` stores it, and the
+/// encoder interprets what is stored. A new kind of tokenizer is a new kind of step or model and the
+/// code that interprets it.
 struct TokenizerDescription {
-  var normalizer = Normalizer.none
-  var preTokenizer = PreTokenizer.wholeText
+  /// Normalizers, pre-tokenizers, the model's parameters and decoders, each in their order.
+  var steps: [TokenizerStep] = []
   var model: Model
   var options: TokenizerOptions = []
   /// One per id; an id that the vocabulary leaves out has an empty piece.
@@ -39,24 +39,9 @@ struct TokenizerDescription {
   struct AddedToken {
     var id: Int32
     var flags: AddedTokenFlags
+    /// The bytes of the text that stands for it, where they are not its piece's.
+    var pattern: [UInt8]?
   }
-}
-
-/// What happens to a text before it is split.
-enum Normalizer: UInt8, CaseIterable {
-  case none = 0
-  /// A text that is not empty gets a space before it (SentencePiece's `add_dummy_prefix`).
-  case leadingSpace = 1
-}
-
-/// Where a text is split before the model sees its parts; no token reaches across.
-enum PreTokenizer: UInt8, CaseIterable {
-  case wholeText = 0
-  /// GPT-2's expression.
-  case gpt2 = 1
-  /// Before each space that follows something else. Changes no result where no piece has a space
-  /// behind anything else, and keeps the words short; the importer checks that it holds.
-  case beforeSpaces = 2
 }
 
 /// How a part becomes tokens.
@@ -65,11 +50,17 @@ enum Model: UInt8, CaseIterable {
   case byteLevelBPE = 1
   /// The first symbols are the pieces of single characters.
   case scoredBPE = 2
+  /// The most likely pieces.
+  case unigram = 3
+  /// The longest pieces from the left.
+  case wordPiece = 4
+  /// Each word is a piece.
+  case wordLevel = 5
 }
 
 struct TokenizerOptions: OptionSet {
   let rawValue: UInt32
-  /// Each part between added tokens that does not begin with a space gets one.
+  /// Version 1 only: each part between added tokens that does not begin with a space gets one.
   static let addsPrefixSpace = TokenizerOptions(rawValue: 1 << 0)
   /// A word that is a piece of the vocabulary is that token, whatever the merges would do.
   static let ignoresMerges = TokenizerOptions(rawValue: 1 << 1)
@@ -77,7 +68,11 @@ struct TokenizerOptions: OptionSet {
   static let fusesUnknown = TokenizerOptions(rawValue: 1 << 2)
   /// The space that begins the piece after the beginning of the sequence is not part of the text.
   static let stripsLeadingSpace = TokenizerOptions(rawValue: 1 << 3)
-  static let known: UInt32 = 0b1111
+  /// Unigram: SentencePiece's arithmetic, in 32 bits.
+  static let usesSinglePrecision = TokenizerOptions(rawValue: 1 << 4)
+  /// Unigram: the bytes of what is unknown stand in for it.
+  static let fallsBackToBytes = TokenizerOptions(rawValue: 1 << 5)
+  static let known: UInt32 = 0b111111
 }
 
 struct PieceFlags: OptionSet {
@@ -90,7 +85,9 @@ struct PieceFlags: OptionSet {
   static let lookup = PieceFlags(rawValue: 1 << 2)
   /// No token has this id.
   static let unused = PieceFlags(rawValue: 1 << 3)
-  static let known: UInt8 = 0b1111
+  /// Unigram: chosen wherever it stands in a text.
+  static let userDefined = PieceFlags(rawValue: 1 << 4)
+  static let known: UInt8 = 0b11111
 }
 
 /// As in Hugging Face's AddedToken.

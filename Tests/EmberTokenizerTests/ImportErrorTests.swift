@@ -74,28 +74,38 @@ import Testing
 
   @Test func unsupportedPartsAreNamed() {
     #expect(
-      Self.model("type", "Unigram").hasSuffix(
-        "model.type: \"Unigram\" is not supported; supported: BPE"))
+      Self.model("type", "Magic").hasSuffix(
+        "model.type: \"Magic\" is not supported; supported: BPE, Unigram, WordPiece, WordLevel"))
     #expect(
-      Self.changed { $0["normalizer"] = ["type": "NFC"] }.hasSuffix(
-        "normalizer: \"NFC\" is not supported; supported: null"))
+      Self.changed { $0["normalizer"] = ["type": "Magic"] }
+        .contains("normalizer: \"Magic\" is not supported; supported: Lowercase, NFC"))
     #expect(
-      Self.changed { $0["pre_tokenizer"] = ["type": "Metaspace"] }.hasSuffix(
-        "pre_tokenizer: \"Metaspace\" is not supported; supported: ByteLevel"))
+      Self.changed { $0["pre_tokenizer"] = ["type": "UnicodeScripts"] }
+        .contains("pre_tokenizer: \"UnicodeScripts\" is not supported; supported: Bert"))
     #expect(
       Self.changed {
         $0["pre_tokenizer"] = [
-          "type": "Sequence", "pretokenizers": [["type": "Split"], ["type": "ByteLevel"]],
+          "type": "Sequence", "pretokenizers": [["type": "ByteLevel"], ["type": "Whitespace"]],
         ]
-      }.hasSuffix("\"Sequence of Split, ByteLevel\" is not supported; supported: ByteLevel"))
-    #expect(Self.changed { $0["decoder"] = ["type": "WordPiece"] }.contains("\"WordPiece\""))
+      }.contains("\"Whitespace behind ByteLevel\" is not supported"))
+    #expect(
+      Self.changed { $0["pre_tokenizer"] = ["type": "Split"] }.contains("a String or a Regex"))
+    #expect(Self.changed { $0["decoder"] = ["type": "CTC"] }.contains("\"CTC\""))
     #expect(
       Self.changed { $0["post_processor"] = ["type": "BertProcessing"] }
-        .contains("\"BertProcessing\""))
+        .contains("post_processor.cls: expected a pair of a token and an id"))
+    #expect(Self.changed { $0["post_processor"] = ["type": "Magic"] }.contains("\"Magic\""))
     #expect(Self.model("byte_fallback", true).contains("model.byte_fallback"))
     #expect(Self.model("dropout", 0.1).contains("model.dropout"))
     #expect(Self.model("end_of_word_suffix", "</w>").contains("\"</w>\" is not supported"))
     #expect(Self.model("continuing_subword_prefix", "##").contains("\"##\" is not supported"))
+    #expect(Self.model("type", "Unigram").contains("\"Unigram with ByteLevel\""))
+    #expect(
+      Self.changed { $0["normalizer"] = ["type": "Precompiled", "precompiled_charsmap": "!"] }
+        .contains("precompiled_charsmap: expected base 64"))
+    #expect(
+      Self.changed { $0["normalizer"] = ["type": "Precompiled", "precompiled_charsmap": "AAAA"] }
+        .contains("supported: a character map"))
   }
 
   @Test func contradictoryTables() {

@@ -86,7 +86,7 @@ import Testing
   @Test func wrongMagicAndVersionSaySo() throws {
     var form = try TokenizerFixtures.huggingFace("plain").serialized()
     form[8] = 7
-    #expect(throws: TokenizerError.unsupportedVersion(found: 7, supported: 1)) {
+    #expect(throws: TokenizerError.unsupportedVersion(found: 7, supported: 2)) {
       try Tokenizer(serialized: form)
     }
     form[0] = 0
@@ -98,7 +98,7 @@ import Testing
 
   @Test func claimsLargerThanTheBytesAreErrors() throws {
     let form = try TokenizerFixtures.huggingFace("plain").serialized()
-    for at in stride(from: 24, to: 76, by: 4) {
+    for at in stride(from: 24, to: 80, by: 4) {
       var changed = form
       changed.replaceSubrange(at..<(at + 4), with: [0xfe, 0xff, 0xff, 0x7f])
       #expect(throws: TokenizerError.self) { try Tokenizer(serialized: changed) }
@@ -118,5 +118,53 @@ import Testing
     form[at] ^= 1
     let damaged = try Tokenizer(serialized: form)
     #expect(throws: TokenizerError.self) { try damaged.selfCheck() }
+  }
+
+  /// Files made before steps existed have one normalizer and one pre-tokenizer in the header.
+  @Test func versionOneStillOpens() throws {
+    func versionOne(_ tokenizer: Tokenizer, normalizer: UInt8, preTokenizer: UInt8, prefix: Bool)
+      throws -> Tokenizer
+    {
+      var form = tokenizer.serialized()
+      func word(_ at: Int) -> Int {
+        (0..<4).reduce(0) { $0 | Int(form[at + $1]) << (8 * $1) }
+      }
+      func set(_ at: Int, _ value: Int) {
+        for index in 0..<4 { form[at + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
+      }
+      let (steps, pool) = (word(76), (word(40) + 3) & ~3)
+      form.removeSubrange((form.count - pool - steps)..<(form.count - pool))
+      set(8, 1)
+      set(12, form.count)
+      set(76, 0)
+      form[17] = normalizer
+      form[18] = preTokenizer
+      if prefix { form[20] |= 1 }
+      return try Tokenizer(serialized: form)
+    }
+    for (tokenizer, old) in [
+      (
+        try TokenizerFixtures.huggingFace("plain"),
+        try versionOne(
+          TokenizerFixtures.huggingFace("plain"), normalizer: 0, preTokenizer: 1, prefix: false)
+      ),
+      (
+        try TokenizerFixtures.huggingFace("options"),
+        try versionOne(
+          TokenizerFixtures.huggingFace("options"), normalizer: 0, preTokenizer: 1, prefix: true)
+      ),
+      (
+        try TokenizerFixtures.llama2c(TokenizerFixtures.smallScored),
+        try versionOne(
+          TokenizerFixtures.llama2c(TokenizerFixtures.smallScored), normalizer: 1, preTokenizer: 2,
+          prefix: false)
+      ),
+    ] {
+      try old.selfCheck()
+      for text in [Self.text, "", " ", "hello  world\n"] {
+        #expect(old.encode(text) == tokenizer.encode(text))
+        #expect(old.decode(old.encode(text)) == tokenizer.decode(tokenizer.encode(text)))
+      }
+    }
   }
 }

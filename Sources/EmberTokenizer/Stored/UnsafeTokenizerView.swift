@@ -80,13 +80,6 @@ struct UnsafeTokenizerView {
     return (.max, -1)
   }
 
-  /// An added token by its place in the list: raw ones first, each group in order of their bytes.
-  @inline(__always)
-  func addedToken(_ index: Int) -> (id: Int32, flags: AddedTokenFlags) {
-    let at = layout.addedTokens + 8 * index
-    return (Int32(bitPattern: word(at)), AddedTokenFlags(rawValue: word(at + 4)))
-  }
-
   /// The ids that the post-processor puts before a text.
   var prefix: [Int32] { ids(layout.prefix, layout.prefixCount) }
   /// The ids that it puts after a text.

@@ -14,6 +14,43 @@ struct SerializedReader {
 
   func count(_ at: Int) -> Int { Int(word(at)) }
 
+  func byte(_ at: Int) -> UInt8 { bytes[at] }
+
+  func bytes(_ range: Range<Int>) -> [UInt8] { Array(bytes[range]) }
+
+  /// The bytes of a piece of a validated form.
+  func piece(_ id: Int, _ layout: SerializedLayout) -> [UInt8] {
+    let at = layout.pieceOffsets + 4 * id
+    return bytes((layout.pool + count(at))..<(layout.pool + count(at + 4)))
+  }
+
+  func flags(_ id: Int, _ layout: SerializedLayout) -> PieceFlags {
+    PieceFlags(rawValue: bytes[layout.pieceFlags + id])
+  }
+
+  /// Version 1 had one normalizer and one pre-tokenizer, named in the header.
+  func versionOneSteps(_ options: TokenizerOptions) throws(TokenizerError) -> [TokenizerStep] {
+    let space = [UInt8(ascii: " ")]
+    try expect(bytes[16] <= 2, 16, "a model kind of version 1", found: "\(bytes[16])")
+    try expect(options.rawValue < 16, 20, "options of version 1")
+    try expect(bytes[19] == 0, 19, "0", found: "\(bytes[19])")
+    var steps: [TokenizerStep] = []
+    switch bytes[17] {
+    case 0: if options.contains(.addsPrefixSpace) { steps.append(.init(kind: .prefixSpace)) }
+    case 1: steps.append(.init(kind: .prepend, first: space))
+    default:
+      throw .invalidForm(at: 17, expected: "a normalizer kind (0, 1)", found: "\(bytes[17])")
+    }
+    switch bytes[18] {
+    case 0: break
+    case 1: steps.append(.init(kind: .gpt2Words))
+    case 2: steps.append(.init(kind: .beforeRuns, first: space))
+    default:
+      throw .invalidForm(at: 18, expected: "a pre-tokenizer kind (0, 1, 2)", found: "\(bytes[18])")
+    }
+    return steps
+  }
+
   func id(_ at: Int) -> Int32 { Int32(bitPattern: word(at)) }
 
   func expect(
@@ -94,11 +131,9 @@ struct SerializedReader {
     }
   }
 
-  /// - Returns: which bytes begin an added token (see `SerializedLayout.addedFirstBytes`).
   func validateAddedTokens(
     at start: Int, raw: Int, normalized: Int, below limit: Int, offsets: Int, pool: Int
-  ) throws(TokenizerError) -> [UInt8] {
-    var first = [UInt8](repeating: 0, count: 256)
+  ) throws(TokenizerError) {
     for index in 0..<(raw + normalized) {
       let at = start + 8 * index
       let id = count(at)
@@ -111,9 +146,7 @@ struct SerializedReader {
       // character, and the steps behind rely on whole ones.
       let isText = String(validating: bytes[piece..<end], as: UTF8.self) != nil
       try expect(isText, at, "an id with a piece in UTF-8")
-      first[Int(bytes[piece])] |= index < raw ? 1 : 2
     }
-    return first
   }
 
   func validateSelfChecks(

@@ -44,15 +44,20 @@ enum SerializedTokenizerWriter {
     }
     let rawCount = added.count { !$0.flags.contains(.normalized) }
     let checks = selfCheckSection(selfChecks)
+    var steps: [UInt8] = []
+    for step in description.steps { step.append(to: &steps) }
+    for token in added {
+      guard let pattern = token.pattern else { continue }
+      let words = TokenizerStep.words(UInt32(bitPattern: token.id))
+      TokenizerStep(kind: .addedPattern, first: words + pattern).append(to: &steps)
+    }
     let poolByteCount = description.pieces.reduce(0) { $0 + $1.bytes.count }
 
     var form = SerializedLayout.magic
     form.append(word: SerializedLayout.version)
     form.append(word: 0)  // the byte count, below
     form.append(description.model.rawValue)
-    form.append(description.normalizer.rawValue)
-    form.append(description.preTokenizer.rawValue)
-    form.append(0)
+    form += [0, 0, 0]
     form.append(word: description.options.rawValue)
     form.append(count: description.pieces.count)
     form.append(id: description.beginOfSequence ?? -1)
@@ -67,7 +72,7 @@ enum SerializedTokenizerWriter {
     form.append(count: description.suffix.count)
     form.append(count: selfChecks.count)
     form.append(count: checks.count)
-    form.append(word: 0)
+    form.append(count: steps.count)
 
     var end = 0
     form.append(word: 0)
@@ -86,6 +91,7 @@ enum SerializedTokenizerWriter {
     }
     for id in description.prefix + description.suffix { form.append(id: id) }
     form += checks
+    form += steps
     for piece in description.pieces { form += piece.bytes }
     form.pad()
     let byteCount = UInt32(truncatingIfNeeded: form.count)

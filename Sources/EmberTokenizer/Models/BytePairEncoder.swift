@@ -64,7 +64,8 @@ struct BytePairEncoder {
         // Hugging Face's implementation does.
         afterUnknown = id < 0
       }
-    case .scoredBPE:
+    case .scoredBPE, .unigram, .wordPiece, .wordLevel:
+      var afterUnknown = false
       var index = 0
       while index < word.count {
         let end = min(word.count, index + UTF8Decoding.byteCount(lead: word[index]))
@@ -72,13 +73,15 @@ struct BytePairEncoder {
         let id = view.find(character)
         if id >= 0 {
           ids.append(id)
-        } else if view.byteToken(0) >= 0 {
-          for byte in character where view.byteToken(byte) >= 0 {
-            ids.append(view.byteToken(byte))
-          }
-        } else if unknown >= 0 {
-          ids.append(unknown)
+        } else if view.byteToken(0) >= 0, character.allSatisfy({ view.byteToken($0) >= 0 }) {
+          for byte in character { ids.append(view.byteToken(byte)) }
+        } else {
+          if unknown >= 0 && !(fuses && afterUnknown) { ids.append(unknown) }
+          afterUnknown = true
+          index = end
+          continue
         }
+        afterUnknown = false
         index = end
       }
     }

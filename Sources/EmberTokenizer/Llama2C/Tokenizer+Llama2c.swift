@@ -8,11 +8,11 @@ extension Tokenizer {
   /// byte pieces is id 0, the unknown token, where run.c takes ids that mean something else; and
   /// U+0000 in a text is a character like others, where run.c stops.
   ///
-  /// - Parameter vocabularySize: the model's; the file does not say.
+  /// - Parameter vocabularySize: the model's; the file does not say. nil: as many as there are.
   /// - Throws: `unreadable`, `fileTooLarge`, `invalidVocabularySize`, `truncatedVocabulary`,
   ///   `trailingBytes`, `invalidTokenLength`, `tooManyMerges`, `hashCollisions`.
   public static func llama2c(
-    contentsOf path: FilePath, vocabularySize: Int
+    contentsOf path: FilePath, vocabularySize: Int? = nil
   ) throws(TokenizerError) -> Tokenizer {
     let bytes = try TokenizerFile.read(path)
     let importer = try Llama2cImporter(bytes, vocabularySize, path: path.string)
@@ -36,12 +36,10 @@ private struct Llama2cImporter {
 
   /// Llama 2's longest is 27; the limit bounds the search for merges, which is quadratic in it.
   private static let longestToken = 512
-  /// Llama 2 has some 90,000.
-  private static let mergeLimit = 1 << 23
-
-  init(_ bytes: [UInt8], _ vocabularySize: Int, path: String) throws(TokenizerError) {
+  init(_ bytes: [UInt8], _ size: Int?, path: String) throws(TokenizerError) {
     self.path = path
     // A token takes eight bytes at least, so a believable size is known before any is read.
+    let vocabularySize = size ?? TokenizerFile.byteLimit / 8
     guard vocabularySize > 0, vocabularySize <= TokenizerFile.byteLimit / 8 else {
       throw .invalidVocabularySize(
         path: path, found: vocabularySize, limit: TokenizerFile.byteLimit / 8)
@@ -51,6 +49,7 @@ private struct Llama2cImporter {
     }
     var at = 4
     for token in 0..<vocabularySize {
+      if size == nil, at == bytes.count, token > 0 { break }
       guard bytes.count - at >= 8 else {
         throw .truncatedVocabulary(
           path: path, token: token, vocabularySize: vocabularySize, byteCount: bytes.count)
@@ -76,11 +75,12 @@ private struct Llama2cImporter {
 
   func description() throws(TokenizerError) -> TokenizerDescription {
     guard let table = PieceTable(texts) else { throw .hashCollisions(path: path) }
+    let space = [UInt8(ascii: " ")]
     var description = TokenizerDescription(
-      normalizer: .leadingSpace, model: .scoredBPE, options: .stripsLeadingSpace)
+      steps: [.init(kind: .prepend, first: space)], model: .scoredBPE, options: .stripsLeadingSpace)
     let hasByte = (0..<256).map { byte in
       texts.count > Self.firstByte + byte
-        && texts[Self.firstByte + byte] == Self.bytePiece(UInt8(byte))
+        && texts[Self.firstByte + byte] == ByteAlphabet.bytePiece(UInt8(byte))
     }
     // run.c assumes them; a vocabulary without (character level) has other pieces at these ids.
     let hasByteFallback = hasByte.allSatisfy { $0 }
@@ -89,18 +89,15 @@ private struct Llama2cImporter {
     }
     description.pieces = texts.indices.map { piece($0, isByte: hasByteFallback, table) }
     description.merges = try merges(table)
-    description.preTokenizer = splitsBeforeSpaces(table) ? .beforeSpaces : .wholeText
+    if splitsBeforeSpaces(table) {
+      description.steps.append(.init(kind: .beforeRuns, first: space))
+    }
     let count = Int32(texts.count)
     description.unknown = Self.unknown
     description.beginOfSequence = Self.beginOfSequence < count ? Self.beginOfSequence : nil
     description.endOfSequence = Self.endOfSequence < count ? Self.endOfSequence : nil
     description.prefix = description.beginOfSequence.map { [$0] } ?? []
     return description
-  }
-
-  private static func bytePiece(_ byte: UInt8) -> [UInt8] {
-    let digits = Array("0123456789ABCDEF".utf8)
-    return Array("<0x".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)], UInt8(ascii: ">")]
   }
 
   private func piece(
@@ -122,29 +119,12 @@ private struct Llama2cImporter {
     }
   }
 
-  /// Every way in which a piece is two pieces end to end: run.c concatenates neighbours' texts and
-  /// looks the result up, which these pairs say beforehand.
+  /// run.c concatenates neighbours' texts and looks the result up.
   private func merges(_ table: PieceTable) throws(TokenizerError) -> [TokenizerDescription.Merge] {
     // run.c's search begins at -1e10: a score at or below it (or NaN) never wins.
     let floor: Float = -1e10
-    let ranked = Set(scores.lazy.filter { $0 > floor }).sorted(by: >)
-    let rankOf = Dictionary(
-      uniqueKeysWithValues: ranked.enumerated().map { ($1, UInt32($0)) })
-    var merges: [TokenizerDescription.Merge] = []
-    for (id, text) in texts.enumerated() where text.count >= 2 && table.find(text) == id {
-      guard let rank = rankOf[scores[id]] else { continue }
-      text.withUnsafeBufferPointer { text in
-        for cut in 1..<text.count {
-          guard let left = table.find(UnsafeBufferPointer(rebasing: text[..<cut])),
-            let right = table.find(UnsafeBufferPointer(rebasing: text[cut...]))
-          else { continue }
-          merges.append(
-            .init(left: Int32(left), right: Int32(right), rank: rank, result: Int32(id)))
-        }
-      }
-      if merges.count > Self.mergeLimit { throw .tooManyMerges(path: path, limit: Self.mergeLimit) }
-    }
-    return merges
+    let ranks = ConcatenationMerges.ranks(scores.filter { $0 > floor })
+    return try ConcatenationMerges.make(texts, table, path: path, rank: { ranks[scores[$0]] })
   }
 
   /// Whether no merge can reach across a place where a space follows something else: then each word

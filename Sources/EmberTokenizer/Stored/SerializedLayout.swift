@@ -4,12 +4,10 @@
 /// offset and length is in range, which is what lets `UnsafeTokenizerView` read without checks.
 struct SerializedLayout: Sendable {
   static let magic: [UInt8] = Array("EMBERTOK".utf8)
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let headerByteCount = 80
 
   let model: Model
-  let normalizer: Normalizer
-  let preTokenizer: PreTokenizer
   let options: TokenizerOptions
   let beginOfSequence: Int32?
   let endOfSequence: Int32?
@@ -35,12 +33,14 @@ struct SerializedLayout: Sendable {
   let suffix: Int
   let selfChecks: Int
   let selfChecksEnd: Int
+  let steps: Int
+  let stepsEnd: Int
   let pool: Int
 
   /// The longest piece that a look-up can find, in bytes.
   let longestPiece: Int
-  /// For each byte, bit 0: a raw added token begins with it, bit 1: a normalized one.
-  let addedFirstBytes: [UInt8]
+  /// What the header of version 1 says in place of steps.
+  let versionOneSteps: [TokenizerStep]
 
   /// Checks everything in one linear pass.
   init(_ bytes: [UInt8]) throws(TokenizerError) {
@@ -52,18 +52,22 @@ struct SerializedLayout: Sendable {
     }
     guard bytes.starts(with: Self.magic) else { throw .notATokenizer(found: Array(bytes[..<8])) }
     let version = reader.word(8)
-    guard version == Self.version else {
+    guard version == Self.version || version == 1 else {
       throw .unsupportedVersion(found: version, supported: Self.version)
     }
     try reader.expect(Int(reader.word(12)) == bytes.count, 12, "the byte count \(bytes.count)")
 
     model = try reader.kind(16, "a model kind")
-    normalizer = try reader.kind(17, "a normalizer kind")
-    preTokenizer = try reader.kind(18, "a pre-tokenizer kind")
-    try reader.expect(bytes[19] == 0, 19, "0")
     options = TokenizerOptions(rawValue: reader.word(20))
     try reader.expect(options.rawValue & ~TokenizerOptions.known == 0, 20, "known options")
-    try reader.expect(reader.word(76) == 0, 76, "0")
+    if version == 1 {
+      versionOneSteps = try reader.versionOneSteps(options)
+      try reader.expect(reader.word(76) == 0, 76, "0")
+    } else {
+      versionOneSteps = []
+      try reader.expect(reader.word(16) >> 8 == 0, 16, "a model kind and zeros")
+      try reader.expect(!options.contains(.addsPrefixSpace), 20, "options of version 2")
+    }
 
     let pieceCount = reader.count(24)
     try reader.expect(pieceCount > 0 && pieceCount <= Int(Int32.max), 24, "a vocabulary size")
@@ -101,6 +105,10 @@ struct SerializedLayout: Sendable {
     suffix = section(4 * suffixCount)
     selfChecks = section(selfCheckByteCount)
     selfChecksEnd = selfChecks + selfCheckByteCount
+    let stepByteCount = reader.count(76)
+    try reader.expect(stepByteCount % 4 == 0, 76, "a multiple of 4")
+    steps = section(stepByteCount)
+    stepsEnd = steps + stepByteCount
     pool = section(poolByteCount)
     try reader.expect(
       end == bytes.count, 24, "sections of \(bytes.count) bytes in all", found: "\(end) bytes")
@@ -119,7 +127,7 @@ struct SerializedLayout: Sendable {
     try reader.validateMerges(at: mergeTable, count: mergeSlotCount, below: pieceCount)
     try reader.validateIds(
       at: prefix, count: prefixCount + suffixCount, below: pieceCount, orNone: false)
-    addedFirstBytes = try reader.validateAddedTokens(
+    try reader.validateAddedTokens(
       at: addedTokens, raw: rawAddedCount, normalized: normalizedAddedCount, below: pieceCount,
       offsets: pieceOffsets, pool: pool)
     try reader.validateSelfChecks(
