@@ -48,7 +48,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .textNotUTF8, .textTooLarge: .invalidData
     case .argumentNotUTF8: .usage
     case .promptTooLongForModel: .invalidData
-    case .noPrompts, .invalidPromptLine, .invalidPairLine, .foreignResults, .promptsFailed: .invalidData
+    case .noPrompts, .invalidPromptLine, .invalidPairLine, .foreignResults, .promptsFailed:
+      .invalidData
     case .inputIsModel: .unsupported
     case .outputIsFolder, .outputNotRegularFile, .outputIsInput: .cannotCreate
     case .cannotWriteOutput: .inputOutput

@@ -28,21 +28,24 @@ public struct TextPair: Sendable, Equatable {
 public struct TargetPerplexityEvaluator: Sendable {
   private let model: Model
   private let tokenizer: Tokenizer
+  private let targetTokenizer: Tokenizer
   private let threads: Int?
   private let memory: MemoryRequest
 
   /// - Parameters:
+  ///   - targetTokenizer: nil where it is that of the sources.
   ///   - threads: nil for the physical cores that this process may use.
   ///   - cachePrecision: how keys and values are stored.
   ///   - budget: what this process may take all in all.
   ///   - isForced: whether the least memory is taken where that is too small.
   public init(
-    model: Model, tokenizer: Tokenizer, threads: Int? = nil,
+    model: Model, tokenizer: Tokenizer, targetTokenizer: Tokenizer? = nil, threads: Int? = nil,
     cachePrecision: CachePrecision = .half, budget: MemoryBudget = .unlimited,
     isForced: Bool = false
   ) {
     self.model = model
     self.tokenizer = tokenizer
+    self.targetTokenizer = targetTokenizer ?? tokenizer
     self.threads = threads
     memory = MemoryRequest(budget: budget, cachePrecision: cachePrecision, isForced: isForced)
   }
@@ -65,7 +68,7 @@ public struct TargetPerplexityEvaluator: Sendable {
     let begin = clock.now
     for (index, pair) in pairs.enumerated() {
       let source = tokenizer.sourceTokens(pair.source)
-      let target = tokenizer.targetTokens(pair.target)
+      let target = targetTokenizer.targetTokens(pair.target)
       sourceTokens += source.count
       bytes += pair.target.utf8.count
       try session.encode(source)

@@ -2,11 +2,17 @@ import Foundation
 
 /// What attention scores gain with distance: a learned number for each bucket of distances (Raffel et
 /// al. 2020, section 2.1), spread out once so that attention looks it up by the distance itself.
-struct RelativeBias {
+package struct RelativeBias {
   let buckets: Int
   let maximumDistance: Int
   /// Whether keys may come behind the query, as in an encoder: half of the buckets are for those.
   let isBidirectional: Bool
+
+  package init(buckets: Int, maximumDistance: Int, isBidirectional: Bool) {
+    self.buckets = buckets
+    self.maximumDistance = maximumDistance
+    self.isBidirectional = isBidirectional
+  }
 
   /// biases[head][distance] = table[bucket of the distance][head]
   ///
@@ -26,7 +32,7 @@ struct RelativeBias {
 
   /// Single precision and the order of operations are transformers': they decide on which side of a
   /// border a distance falls.
-  func bucket(of distance: Int) -> Int {
+  package func bucket(of distance: Int) -> Int {
     let count = isBidirectional ? buckets / 2 : buckets
     let first = isBidirectional && distance < 0 ? count : 0
     let size = isBidirectional ? abs(distance) : max(0, distance)

@@ -144,7 +144,13 @@ private struct InspectReport: Encodable {
       ("file", OneLine.escape("\(file), version \(formatVersion), by \(writtenBy)")),
       ("size", Format.bytes(fileBytes)),
       ("architecture", OneLine.escape(a.name)),
-      ("layers", "\(a.layerCount), width \(a.width), feed-forward \(a.feedForwardWidth)"),
+      (
+        "layers",
+        "\(a.layerCount), width \(a.width), feed-forward \(a.feedForwardWidth)"
+          + (a.encoder.map {
+            "; encoder: \($0.layerCount), feed-forward \($0.feedForwardWidth)"
+          } ?? "")
+      ),
       (
         "attention",
         "\(attention.headCount) heads of \(attention.headDimension),"
@@ -196,6 +202,10 @@ extension Architecture.Position {
       "learned"
     case .linearBias:
       "linear bias of attention (ALiBi)"
+    case .sinusoidal:
+      "sinusoidal"
+    case .relativeBias(let buckets, let maximum):
+      "relative bias of attention (\(buckets) buckets, up to a distance of \(maximum))"
     case .rotary(let base, let dimensions, let pairing, let scaling, let localBase):
       "rotary (base \(base), \(dimensions) dimensions, \(pairing.rawValue) pairs"
         + (scaling.map { ", scaled: \($0.words)" } ?? "")

@@ -86,8 +86,9 @@ struct PerplexityCommand: ParsableCommand {
     let progress = Progress()
     defer { progress.finish() }
     let result = try TargetPerplexityEvaluator(
-      model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads,
-      cachePrecision: cache.precision, budget: memory.budget, isForced: memory.force
+      model: loaded.model, tokenizer: loaded.tokenizer, targetTokenizer: loaded.targetTokenizer,
+      threads: threads.threads, cachePrecision: cache.precision, budget: memory.budget,
+      isForced: memory.force
     ).evaluate(file.pairs) {
       progress.update(done: $0, total: $1, note: "pairs") { "\(Format.fixed($0, 1)) pairs/s" }
     }

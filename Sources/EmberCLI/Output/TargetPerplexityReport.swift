@@ -6,6 +6,7 @@ struct TargetPerplexityReport: Encodable {
   var file: String
   var fileBytes: Int
   var bitsPerWeight: Double
+  var fileBitsPerWeight: Double
   var perplexity: Double
   var perplexityStandardError: Double
   var meanNegativeLogLikelihood: Double
@@ -17,7 +18,7 @@ struct TargetPerplexityReport: Encodable {
   var pairsFile: String
   var pairsBytes: Int
   var pairsSha256: String
-  var cacheBits: String
+  var cacheBits, cacheKeyBits, cacheValueBits: Int
   var peakMemoryBytes: Int
 
   init(
@@ -26,6 +27,7 @@ struct TargetPerplexityReport: Encodable {
     file = model.file.path.string
     fileBytes = model.file.fileBytes
     bitsPerWeight = model.bitsPerWeight
+    fileBitsPerWeight = model.fileBitsPerWeight
     perplexity = result.perplexity
     perplexityStandardError = result.standardError
     meanNegativeLogLikelihood = result.meanNegativeLogLikelihood
@@ -37,7 +39,9 @@ struct TargetPerplexityReport: Encodable {
     pairsFile = input.name
     pairsBytes = input.byteCount
     pairsSha256 = input.sha256
-    cacheBits = cachePrecision.rawValue
+    cacheBits = cachePrecision.bits
+    cacheKeyBits = cachePrecision.keyBits
+    cacheValueBits = cachePrecision.valueBits
     peakMemoryBytes = ProcessMemory.peak
   }
 
@@ -56,7 +60,8 @@ struct TargetPerplexityReport: Encodable {
         "model",
         OneLine.escape(file) + ", \(Format.bytes(fileBytes)),"
           + " \(Format.fixed(bitsPerWeight, 3)) bits per weight"
-          + (cacheBits == "16" ? "" : ", key/value cache of \(cacheBits) bits")
+          + (cacheBits == 16
+            ? "" : ", key/value cache of \(cacheKeyBits) and \(cacheValueBits) bits")
       ),
       (
         "pairs", EvaluatedText(name: pairsFile, bytes: pairsBytes, sha256: pairsSha256).words

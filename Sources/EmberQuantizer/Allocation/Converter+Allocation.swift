@@ -50,7 +50,7 @@ extension Converter {
     return FileSize(
       tensors: source.tensors,
       metadataBytes: stored(try metadata(of: source, assignment: nil).encoded()),
-      tokenizerBytes: stored(tokenizer.serialized()))
+      tokenizerBytes: stored(try source.serialized(tokenizer)))
   }
 
   /// Refuses before any work what no choice of types can reach.

@@ -38,6 +38,8 @@ public enum TokenizerSource: Sendable, Equatable {
   case llama2c(FilePath)
   /// A `tokenizer.json` of Hugging Face's tokenizers.
   case huggingFace(FilePath)
+  /// A folder with `source.spm`, `target.spm` and `vocab.json`, as Marian's translators have them.
+  case marian(FilePath)
 }
 
 /// Where a model's weights come from, as a model file records it.

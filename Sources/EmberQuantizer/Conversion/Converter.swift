@@ -121,7 +121,7 @@ public struct Converter: Sendable {
 
     summary.fileBytes = try writer.finish(
       metadata: try metadata(of: source, assignment: assignment).encoded(),
-      tokenizer: tokenizer.serialized())
+      tokenizer: try source.serialized(tokenizer))
     summary.seconds = (ContinuousClock.now - start) / .seconds(1)
     return summary
   }
@@ -235,6 +235,11 @@ public struct Converter: Sendable {
     inputs += (source.provenance.files + beside).map { resolved(folder.appending($0)) }
     switch source.tokenizerSource {
     case .llama2c(let path), .huggingFace(let path): inputs.append(resolved(path))
+    case .marian(let folder):
+      inputs += [
+        TokenizerSource.marianSource, TokenizerSource.marianTarget,
+        TokenizerSource.marianVocabulary,
+      ].map { resolved(folder.appending($0)) }
     case nil: break
     }
     if inputs.contains(target) { throw .outputIsInput(path: output.string) }

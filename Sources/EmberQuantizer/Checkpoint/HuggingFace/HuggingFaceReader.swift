@@ -91,6 +91,12 @@ enum HuggingFaceReader {
 
   private static func tokenizerBeside(_ folder: FilePath) -> TokenizerSource? {
     let path = folder.appending(tokenizerName)
-    return PathKind(of: path) == .file ? .huggingFace(path) : nil
+    if PathKind(of: path) == .file { return .huggingFace(path) }
+    // Marian's translators have no file for both sides.
+    let marian = [
+      TokenizerSource.marianSource, TokenizerSource.marianTarget, TokenizerSource.marianVocabulary,
+    ]
+    let isComplete = marian.allSatisfy { PathKind(of: folder.appending($0)) == .file }
+    return isComplete ? .marian(folder) : nil
   }
 }
