@@ -26,8 +26,9 @@ INLINE size_t visible_to(const ember_attention *a, size_t i) {
 
 // Those that the window hides.
 INLINE size_t hidden_from(const ember_attention *a, size_t i) {
+  if (a->window == 0) return 0;
   size_t visible = visible_to(a, i);
-  return a->window && visible > a->window ? visible - a->window : 0;
+  return visible > a->window ? visible - a->window : 0;
 }
 
 // How many of the first `positions` positions lie in the chunk at `start`.
@@ -323,7 +324,7 @@ INLINE void join_states(float *state, const float *later, size_t padded) {
 INLINE void attend_pieces(const ember_attention *a, size_t first, size_t count, int key_bits,
                           int value_bits) {
   const size_t padded = a->padded_dimension, queries = a->tokens * a->heads;
-  const size_t positions = visible_to(a, queries - 1);
+  const size_t positions = a->first_visible + (a->sees_all ? 0 : a->tokens - 1);
   for (size_t piece = first; piece < first + count; piece++) {
     size_t start = piece * EMBER_ATTENTION_PIECE, end = start + EMBER_ATTENTION_PIECE;
     float *states = piece == first ? a->states : a->scratch;

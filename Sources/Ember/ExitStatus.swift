@@ -178,8 +178,10 @@ extension ExitStatus {
     self =
       switch error {
       case .invalidOption, .needsDecoder: .usage
-      case .promptTooLong, .notFinite, .draftTokenizerDiffers, .draftVocabularyDiffers:
+      case .promptTooLong, .notFinite, .noTokenPossible, .invalidGrammar, .grammarTooComplex,
+        .draftTokenizerDiffers, .draftVocabularyDiffers:
         .invalidData
+      case .unsupportedSchema: .unsupported
       }
   }
 
@@ -190,7 +192,7 @@ extension ExitStatus {
       case .outOfMemory: .outOfMemory
       case .outOfDisk: .inputOutput
       case .textTooShort, .noPairs, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
-        .tokenizersDiffer:
+        .tokenizersDiffer, .invalidQuestion, .noQuestions:
         .invalidData
       }
   }

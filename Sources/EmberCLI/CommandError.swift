@@ -27,6 +27,10 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case foreignResults(FilePath, line: Int, expected: String, found: String)
   /// Prompts for which there is an error instead of a text; the others are done.
   case promptsFailed(count: Int, total: Int)
+  /// A grammar or a JSON schema that cannot be followed.
+  case grammarRefused(FilePath, GenerationError)
+  /// A file of questions with a line that is none.
+  case invalidQuestion(name: String, line: Int, problem: String)
   /// A model file where a checkpoint was expected.
   case inputIsModel(FilePath)
   /// A device or a pipe where the output should be written.
@@ -50,6 +54,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .promptTooLongForModel: .invalidData
     case .noPrompts, .invalidPromptLine, .invalidPairLine, .foreignResults, .promptsFailed:
       .invalidData
+    case .grammarRefused(_, let error): ExitStatus(for: error)
+    case .invalidQuestion: .invalidData
     case .inputIsModel: .unsupported
     case .outputIsFolder, .outputNotRegularFile, .outputIsInput: .cannotCreate
     case .cannotWriteOutput: .inputOutput
@@ -91,6 +97,11 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
         + " begun with, or choose another output with --output"
     case .promptsFailed(let count, let total):
       "\(count) of \(total) prompts have no text: see the key error in their results"
+    case .grammarRefused(let path, let error):
+      "\(path): \(error)"
+    case .invalidQuestion(let name, let line, let problem):
+      "\(name): line \(line): expected JSON such as {\"ctx\": \"text\", \"endings\": [\"one\", \"two\"],"
+        + " \"label\": 0}: \(problem)"
     case .inputIsModel(let path):
       "\(path): is an Ember model file already, expected a checkpoint: convert the checkpoint that"
         + " it was made from"

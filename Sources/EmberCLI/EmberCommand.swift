@@ -18,8 +18,9 @@ struct EmberCommand: ParsableCommand {
       """,
     version: "ember \(EmberVersion.current)",
     subcommands: [
-      QuantizeCommand.self, PlanCommand.self, RunCommand.self, PerplexityCommand.self,
-      CompareCommand.self, BenchCommand.self, InspectCommand.self, VerifyCommand.self,
+      QuantizeCommand.self, PlanCommand.self, RunCommand.self, ChatCommand.self,
+      PerplexityCommand.self, CompareCommand.self, EvaluateCommand.self, BenchCommand.self,
+      InspectCommand.self, VerifyCommand.self,
       TokenizeCommand.self, LogitsCommand.self, PackCommand.self, UnpackCommand.self,
     ])
 }

@@ -16,6 +16,10 @@ public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible
   case vocabulariesDiffer(baseline: String, baselineSize: Int, path: String, size: Int)
   /// The same number of tokens, but other tokens.
   case tokenizersDiffer(baseline: String, path: String)
+  /// A multiple-choice question that is none.
+  case invalidQuestion(String)
+  /// There are no questions to score.
+  case noQuestions
   /// There is nothing to compare.
   case noModels
   /// A benchmark that measures nothing, does not fit the model, or has a shape that no model has.
@@ -48,6 +52,10 @@ public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible
     case .tokenizersDiffer(let baseline, let path):
       "\(path): the tokenizer is not that of \(baseline): compare files made from the same "
         + "checkpoint"
+    case .invalidQuestion(let problem):
+      "a question: \(problem)"
+    case .noQuestions:
+      "there are no questions: expected at least one"
     case .noModels:
       "there is no model to compare"
     case .invalidBenchmark(let field, let expected, let found):

@@ -72,7 +72,8 @@ public struct PerplexityEvaluator: Sendable {
       model: model, memory: try MemoryPlan(for: model, request), windows: windows,
       stride: prepared.plan.stride, threads: threads)
     var softmax = LogSoftmax()
-    var bytesScored = 0
+    let words = WordStarts(text.ids, tokenizer)
+    var (bytesScored, wordsScored) = (0, 0)
     var seconds = 0.0
     let clock = ContinuousClock()
     for index in 0..<prepared.plan.count {
@@ -84,9 +85,14 @@ public struct PerplexityEvaluator: Sendable {
       for id in input.ids[(input.firstPredicting + 1)...] where !tokenizer.isSpecial(id) {
         bytesScored += tokenizer.bytes(of: id).count
       }
+      let window = prepared.plan[index]
+      // The beginning-of-sequence token is no part of the text.
+      let first = window.start + window.firstScored - prepared.plan.prefix
+      wordsScored += words.counts[first..<window.start + window.tokenCount].reduce(0, +)
       try progress(index + 1, prepared.plan.count)
     }
     return try PerplexityResult(
-      runner.score, text, path: runner.path, bytesScored: bytesScored, seconds: seconds)
+      runner.score, text, path: runner.path, bytesScored: bytesScored, wordsScored: wordsScored,
+      seconds: seconds)
   }
 }

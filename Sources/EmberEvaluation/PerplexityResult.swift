@@ -22,13 +22,19 @@ public struct PerplexityResult: Sendable {
   /// Bits that the model needs per byte of the scored tokens: unlike perplexity it can be compared
   /// between tokenizers. nil if those tokens have no bytes.
   public let bitsPerByte: Double?
+  /// Words, between white space, that begin in the scored tokens; 0 where ids were scored that have no
+  /// text.
+  public let wordsScored: Int
+  /// e to the negative log-likelihood per word: like `bitsPerByte`, comparable between tokenizers. nil
+  /// without words.
+  public let wordPerplexity: Double?
   /// Positions computed per second, scored or not.
   public let tokensPerSecond: Double
 
   /// - Throws: `EvaluationError.perplexityOverflow`
   init(
     _ score: WindowScore, _ text: EvaluationText, path: String, bytesScored: Int,
-    seconds: Double
+    wordsScored: Int, seconds: Double
   ) throws(EvaluationError) {
     let statistics = SampleStatistics(score.negativeLogLikelihoods)
     perplexity = exp(statistics.mean)
@@ -46,6 +52,9 @@ public struct PerplexityResult: Sendable {
     textSHA256 = text.sha256
     let nats = statistics.mean * Double(score.negativeLogLikelihoods.count)
     bitsPerByte = bytesScored > 0 ? nats / log(2) / Double(bytesScored) : nil
+    self.wordsScored = wordsScored
+    let perWord = exp(nats / Double(max(1, wordsScored)))
+    wordPerplexity = wordsScored > 0 && perWord.isFinite ? perWord : nil
     tokensPerSecond = seconds > 0 ? Double(score.positions) / seconds : 0
   }
 }
@@ -72,6 +81,8 @@ extension PerplexityResult: Encodable {
     case textBytes = "text_bytes"
     case textTokens = "tokens_in_text"
     case bitsPerByte = "bits_per_byte"
+    case wordsScored = "words_scored"
+    case wordPerplexity = "word_perplexity"
     case tokensPerSecond = "tokens_per_second"
   }
 
@@ -89,6 +100,8 @@ extension PerplexityResult: Encodable {
     try container.encode(textBytes, forKey: .textBytes)
     try container.encode(textTokens, forKey: .textTokens)
     try container.encode(bitsPerByte, forKey: .bitsPerByte)
+    try container.encode(wordsScored, forKey: .wordsScored)
+    try container.encode(wordPerplexity, forKey: .wordPerplexity)
     try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
   }
 }

@@ -7,6 +7,14 @@ public enum GenerationError: Error, Sendable, Equatable, CustomStringConvertible
   /// The logits for this position of the text (counted from 0) hold a NaN or an infinity, or no
   /// token is possible at all.
   case notFinite(position: Int)
+  /// What is forbidden (by bias, repeated n-grams or a grammar) leaves no token for this position.
+  case noTokenPossible(position: Int)
+  /// A grammar that cannot be read or followed; line from 1.
+  case invalidGrammar(line: Int, problem: String)
+  /// A JSON schema that cannot be read or followed, and where in it (a JSON pointer).
+  case unsupportedSchema(path: String, problem: String)
+  /// A grammar so ambiguous, or a text so deep in it, that following it takes too much memory.
+  case grammarTooComplex(states: Int, stacks: Int)
   /// A draft model that cuts texts into other tokens; paths of the files.
   case draftTokenizerDiffers(model: String, draft: String)
   /// A draft model with a table of another size.
@@ -24,6 +32,16 @@ public enum GenerationError: Error, Sendable, Equatable, CustomStringConvertible
     case .notFinite(let position):
       "the model produced logits that are not numbers at position \(position): the file may be "
         + "damaged, check it with `ember verify`"
+    case .noTokenPossible(let position):
+      "no token is left for position \(position): forbid fewer with --logit-bias and "
+        + "--no-repeat-ngram, or choose a grammar that this model's tokens can spell"
+    case .invalidGrammar(let line, let problem):
+      "grammar, line \(line): \(problem)"
+    case .unsupportedSchema(let path, let problem):
+      "JSON schema, at \(path.isEmpty ? "its root" : path): \(problem)"
+    case .grammarTooComplex(let states, let stacks):
+      "the grammar is too ambiguous to follow: it would take more than \(states) states, or more "
+        + "than \(stacks) ways to go on at one place; say the same with fewer alternatives"
     case .draftTokenizerDiffers(let model, let draft):
       "\(draft): the tokenizer is not that of \(model): choose a draft model with the same one"
     case .needsDecoder(let option):

@@ -17,8 +17,8 @@ public import EmberTokenizer
 /// Yu et al. 2022, *Orca*). Results come in the order of the prompts. Each text is exactly what
 /// `TextGenerator` makes of the same prompt with the seed that its result names.
 public final class ParallelGenerator {
-  private let tokenizer: Tokenizer
-  private let session: ParallelSession
+  let tokenizer: Tokenizer
+  let session: ParallelSession
 
   /// - Parameter session: of the same model; the prompts start its sequences anew.
   public init(model: Model, tokenizer: Tokenizer, session: ParallelSession) {
@@ -79,17 +79,17 @@ public final class ParallelGenerator {
     isCancelled: () -> Bool = { false }, progress report: (Progress) -> Void = { _ in },
     emit: (Result) throws -> Void
   ) throws -> Progress {
-    try options.validate()
     // A session has one source, which all of its sequences answer.
     if session.model.architecture.encoder != nil {
       throw GenerationError.needsDecoder(option: "--prompts")
     }
+    let grammarTokens = try prepare(options)
     var queue = PromptQueue(next: first)
     var active = [ParallelText?](repeating: nil, count: session.sequenceCount)
     var progress = Progress()
     while true {
       for slot in active.indices where active[slot] == nil {
-        active[slot] = begin(prompts, options, &queue)
+        active[slot] = begin(prompts, options, grammarTokens, &queue)
         session.reset(sequence: slot)
       }
       while let result = queue.nextInOrder() {
@@ -107,9 +107,17 @@ public final class ParallelGenerator {
     }
   }
 
+  /// Checks the options, and makes what the texts of a grammar share.
+  func prepare(_ options: TextGenerator.Options) throws(GenerationError) -> GrammarTokens? {
+    let size = session.model.architecture.vocabularySize
+    try options.validate(vocabularySize: size)
+    return options.grammar == nil ? nil : GrammarTokens(tokenizer, vocabularySize: size)
+  }
+
   /// The next prompt that there is something to compute for, if there is one.
   private func begin(
-    _ prompts: [String], _ options: TextGenerator.Options, _ queue: inout PromptQueue
+    _ prompts: [String], _ options: TextGenerator.Options, _ grammarTokens: GrammarTokens?,
+    _ queue: inout PromptQueue
   ) -> ParallelText? {
     while queue.next < prompts.count {
       let index = queue.next
@@ -118,9 +126,9 @@ public final class ParallelGenerator {
       do {
         let tokens = try tokenizer.promptTokens(
           prompts[index], contextLength: session.contextLength)
-        return ParallelText(
+        return try ParallelText(
           index: index, seed: seed, prompt: tokens, options: options, tokenizer: tokenizer,
-          kernels: session.kernels)
+          kernels: session.kernels, grammarTokens: grammarTokens)
       } catch {
         queue.finish(Result(index: index, seed: seed, text: .failure(error)))
       }
@@ -130,7 +138,7 @@ public final class ParallelGenerator {
 
   /// One pass over the weights: a token of each text, and of the prompts as much as there is room
   /// for, the earliest first.
-  private func step(_ active: inout [ParallelText?], _ progress: inout Progress) throws {
+  func step(_ active: inout [ParallelText?], _ progress: inout Progress) throws {
     let order = active.indices.filter { active[$0] != nil }
       .sorted { (active[$0]?.index ?? 0) < (active[$1]?.index ?? 0) }
     let readers = order.count { active[$0]?.isReading ?? false }

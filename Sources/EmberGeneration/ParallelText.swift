@@ -17,19 +17,24 @@ struct ParallelText {
   private let tokenizer: Tokenizer
   private var sampler: Sampler
   private var output: TextOutput
+  private var matcher: GrammarMatcher?
 
   init(
     index: Int, seed: UInt64, prompt: [Int32], options: TextGenerator.Options,
-    tokenizer: Tokenizer, kernels: Kernels
-  ) {
+    tokenizer: Tokenizer, kernels: Kernels, grammarTokens: GrammarTokens? = nil
+  ) throws(GenerationError) {
     self.index = index
     self.seed = seed
     history = prompt
     promptTokens = prompt.count
     self.options = options
     self.tokenizer = tokenizer
-    sampler = Sampler(options: options.sampling, seed: seed, kernels: kernels)
+    sampler = Sampler(
+      options: options.sampling, seed: seed, promptLength: prompt.count, kernels: kernels)
     output = TextOutput(tokenizer, after: prompt, stopStrings: options.stopStrings)
+    if let grammar = options.grammar, let grammarTokens {
+      matcher = try GrammarMatcher(grammar, grammarTokens, after: prompt.last)
+    }
   }
 
   /// Whether tokens of the prompt are missing in the cache.
@@ -45,11 +50,11 @@ struct ParallelText {
   mutating func choose(_ logits: UnsafeMutableBufferPointer<Float>, contextLength: Int) {
     do {
       guard try !isComplete else { return }
+      try matcher?.restrict(logits, position: history.count, options, tokenizer)
       let id = try sampler.next(logits, history: history)
-      if options.stopsAtEndOfSequence, tokenizer.endsSequence(id) {
-        return try finish(.endOfSequence)
-      }
+      if let reason = options.reasonToStop(at: id, tokenizer) { return try finish(reason) }
       history.append(id)
+      try matcher?.accept(id)
       ids.append(id)
       if try output.append(id, { _ in }) { return try finish(.stopString) }
       guard try !isComplete else { return }
@@ -59,13 +64,24 @@ struct ParallelText {
     }
   }
 
-  /// Ends the text where it has as many tokens as were asked for.
+  /// Ends the text where the grammar does, or where it has as many tokens as were asked for.
   private var isComplete: Bool {
     mutating get throws {
+      if matcher?.isComplete ?? false {
+        try finish(.grammarComplete)
+        return true
+      }
       guard let maximum = options.maximumTokens, ids.count >= maximum else { return false }
       try finish(.maximumTokens)
       return true
     }
+  }
+
+  /// The text as far as it has come.
+  func cancelled() -> ParallelGenerator.Result? {
+    var text = self
+    try? text.finish(.cancelled)
+    return text.result
   }
 
   private mutating func finish(_ reason: TextGenerator.StopReason) throws {

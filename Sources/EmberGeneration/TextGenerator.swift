@@ -45,6 +45,10 @@ public final class TextGenerator {
     public var seed: UInt64
     /// Generation ends before the first of these; they are not part of the text.
     public var stopStrings: [String]
+    /// Tokens that end the text and are no part of it, besides the model's own.
+    public var stopTokens: [Int32] = []
+    /// What the text must follow; nil for anything. The text then ends where the grammar does.
+    public var grammar: Grammar?
     /// Whether the end-of-sequence token ends the text, or the beginning-of-sequence token, with
     /// which models that were trained on text after text (llama2.c's) begin the next.
     public var stopsAtEndOfSequence = true
@@ -73,6 +77,22 @@ public final class TextGenerator {
           name: "stop", expected: "a text to stop at", found: "an empty one")
       }
     }
+
+    /// - Throws: `GenerationError.invalidOption`, also for tokens that the model does not have.
+    func validate(vocabularySize: Int) throws(GenerationError) {
+      try validate()
+      try sampling.validate(vocabularySize: vocabularySize)
+      for id in stopTokens where id < 0 || id >= vocabularySize {
+        throw .invalidOption(
+          name: "stop-token", expected: "a token id of 0 to \(vocabularySize - 1)", found: "\(id)")
+      }
+    }
+
+    /// Why a token ends the text, if it does.
+    func reasonToStop(at id: Int32, _ tokenizer: Tokenizer) -> StopReason? {
+      if stopTokens.contains(id) { return .stopToken }
+      return stopsAtEndOfSequence && tokenizer.endsSequence(id) ? .endOfSequence : nil
+    }
   }
 
   public enum StopReason: String, Sendable, Codable {
@@ -80,6 +100,9 @@ public final class TextGenerator {
     case maximumTokens = "maximum_tokens"
     case contextFull = "context_full"
     case stopString = "stop_string"
+    case stopToken = "stop_token"
+    /// Nothing more may follow by the grammar.
+    case grammarComplete = "grammar_complete"
     case cancelled
   }
 
@@ -143,22 +166,22 @@ public final class TextGenerator {
     prompt: String, options: Options, isCancelled: () -> Bool = { false },
     emit: (String) throws -> Void
   ) throws -> Result {
-    try options.validate()
-    let answered = session.sourceAndStart(prompt, tokenizer)
+    let options = options.forbidding(model.architecture.suppressedTokens)
+    try options.validate(vocabularySize: model.architecture.vocabularySize)
+    let answered = model.sourceAndStart(prompt, tokenizer)
     let history =
       try answered?.start
       ?? tokenizer.promptTokens(prompt, contextLength: session.contextLength)
     var result = Result(
       promptTokens: answered?.source.count ?? history.count, seed: options.seed)
-    var output = TextOutput(
-      tokenizer, after: answered == nil ? history : [], stopStrings: options.stopStrings)
-    if let logits = try compute(
+    var output = TextOutput(tokenizer, after: history, stopStrings: options.stopStrings)
+    let logits = try compute(
       answering: answered?.source, prompt: history, isCancelled, &result)
-    {
+    if let logits {
       saveAfterPrompt(history, &result)
-      var loop = DecodeLoop(
+      var loop = try DecodeLoop(
         session: session, options: options, speculation: speculation, prompt: history,
-        endTokens: options.stopsAtEndOfSequence ? endTokens : [])
+        tokenizer: tokenizer)
       let streamed = session.bytesStreamed
       defer { result.decodeBytesStreamed = session.bytesStreamed - streamed }
       result.stopReason = try loop.run(logits, &result, isCancelled) { id in
@@ -184,7 +207,6 @@ public final class TextGenerator {
     if let source {
       if sessionFile != nil { throw GenerationError.needsDecoder(option: "--session") }
       if isCancelled() { return nil }
-      session.suppressesTokens = true
       try session.encode(source)
     }
     var logits: UnsafeMutableBufferPointer<Float>?
@@ -194,9 +216,5 @@ public final class TextGenerator {
         Array(prompt[first..<min(first + session.chunkLength, prompt.count)]))
     }
     return logits
-  }
-
-  private var endTokens: [Int32] {
-    [tokenizer.endOfSequence, tokenizer.beginOfSequence].compactMap { $0 }
   }
 }

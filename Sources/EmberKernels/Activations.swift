@@ -2,7 +2,8 @@ import CKernels
 
 /// The inputs of matrix products: vectors of floats, and their int8 codes.
 ///
-/// A buffer is allocated once and used for every layer. Tokens are kept in tiles of 16.
+/// A buffer is allocated once and used for every layer. Tokens are kept in tiles of 16; or each is a
+/// tile of its own, for products with a matrix each.
 public final class Activations: @unchecked Sendable {
   // Sendable because workers write only the tiles that they have claimed, and `tokens` changes
   // only between steps.
@@ -15,7 +16,9 @@ public final class Activations: @unchecked Sendable {
   public let columns: Int
   /// Columns of a vector, a multiple of 64.
   public let paddedColumns: Int
-  /// Vectors now held; set it between steps only.
+  /// Tokens of a whole tile.
+  public let tileLength: Int
+  /// Vectors now held; set it between steps, or while nothing uses it.
   public var tokens = 0 {
     didSet {
       precondition(tokens * paddedColumns <= capacity, "more tokens than there is room for")
@@ -35,11 +38,12 @@ public final class Activations: @unchecked Sendable {
   private let residualCounts: UnsafeMutablePointer<Int>
 
   /// Room for `tokens` vectors of up to `columns` columns.
-  public init(tokens: Int, columns: Int) {
+  public init(tokens: Int, columns: Int, tileLength: Int = tokensPerTile) {
     self.columns = columns
+    self.tileLength = tileLength
     paddedColumns = Self.padded(columns)
     // Tiles are whole, so that a tile's block list has a place of its own.
-    let tiles = (tokens + Self.tokensPerTile - 1) / Self.tokensPerTile
+    let tiles = (tokens + tileLength - 1) / tileLength
     capacity = tokens * paddedColumns
     let blocks = capacity / 32
     // An outlier's column is 16 bits of the file. Behind the last vector there is room for the
@@ -83,8 +87,10 @@ public final class Activations: @unchecked Sendable {
   }
 
   /// Bytes that a buffer of this size takes.
-  public static func byteCount(tokens: Int, columns: Int) -> Int {
-    let tiles = (tokens + tokensPerTile - 1) / tokensPerTile
+  public static func byteCount(
+    tokens: Int, columns: Int, tileLength: Int = tokensPerTile
+  ) -> Int {
+    let tiles = (tokens + tileLength - 1) / tileLength
     let blocks = padded(columns) / 32
     return tokens * (padded(columns) * 6 + blocks * 24) + tiles * (blocks * 4 + 8)
       + Int(UInt16.max) * 4
@@ -92,12 +98,12 @@ public final class Activations: @unchecked Sendable {
 
   private static func padded(_ columns: Int) -> Int { (columns + 63) / 64 * 64 }
 
-  public var tileCount: Int { (tokens + Self.tokensPerTile - 1) / Self.tokensPerTile }
+  public var tileCount: Int { (tokens + tileLength - 1) / tileLength }
 
   /// Tokens of one tile.
   public func tokenRange(ofTile tile: Int) -> Range<Int> {
-    let first = tile * Self.tokensPerTile
-    return first..<min(tokens, first + Self.tokensPerTile)
+    let first = tile * tileLength
+    return first..<min(tokens, first + tileLength)
   }
 
   /// The vector of one token, [paddedColumns].

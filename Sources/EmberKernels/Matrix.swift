@@ -80,16 +80,7 @@ public struct Matrix: @unchecked Sendable {
   ) {
     // A few row groups' weights stay in the cache while the tiles of tokens pass by, and a tile while
     // those row groups do.
-    let multiply =
-      switch type {
-      case .f16: kernels.table.multiply_f16
-      case .q8: kernels.table.multiply_q8
-      case .q6: kernels.table.multiply_q6
-      case .q5: kernels.table.multiply_q5
-      case .q4n: kernels.table.multiply_q4n
-      case .q4: kernels.table.multiply_q4
-      }
-    guard let multiply else { return }
+    guard let multiply = product(kernels) else { return }
     precondition(inputs.paddedColumns == 64 * columnTiles, "inputs of another width")
     let tiles = inputs.tileCount
     let step = tiles == 1 ? groups.count : Self.groupsAtOnce
@@ -99,11 +90,39 @@ public struct Matrix: @unchecked Sendable {
       for tile in 0..<tiles {
         var x = inputs.tile(tile)
         let target = ember_output(
-          output: output + tile * Activations.tokensPerTile * stride, stride: stride, bias: bias,
+          output: output + tile * inputs.tileLength * stride, stride: stride, bias: bias,
           accumulate: accumulating ? 1 : 0)
         multiply(view, &x, target, first, count)
       }
       first += count
+    }
+  }
+
+  /// The same with one tile of the inputs, whose first token's output begins at `output`.
+  public func multiply(
+    _ inputs: Activations, tile: Int, groups: Range<Int>, output: UnsafeMutablePointer<Float>,
+    stride: Int, kernels: Kernels
+  ) {
+    guard let multiply = product(kernels) else { return }
+    precondition(inputs.paddedColumns == 64 * columnTiles, "inputs of another width")
+    var x = inputs.tile(tile)
+    let target = ember_output(output: output, stride: stride, bias: nil, accumulate: 0)
+    multiply(view, &x, target, groups.lowerBound, groups.count)
+  }
+
+  private typealias Product =
+    @convention(c) (
+      ember_matrix, UnsafePointer<ember_token_tile>?, ember_output, Int, Int
+    ) -> Void
+
+  private func product(_ kernels: Kernels) -> Product? {
+    switch type {
+    case .f16: kernels.table.multiply_f16
+    case .q8: kernels.table.multiply_q8
+    case .q6: kernels.table.multiply_q6
+    case .q5: kernels.table.multiply_q5
+    case .q4n: kernels.table.multiply_q4n
+    case .q4: kernels.table.multiply_q4
     }
   }
 

@@ -76,6 +76,8 @@ public final class ThreadTeam: @unchecked Sendable {
     /// Workers of this step, at most.
     public let threadCount: Int
     private var current = 0
+    /// Phases that were done, where there are other workers.
+    var phaseCount: Int { current }
 
     init(step: SharedStep, threadCount: Int) {
       self.step = step

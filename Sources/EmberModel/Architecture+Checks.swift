@@ -2,7 +2,8 @@ extension Architecture {
   /// What cannot be true of a model, or nil. Sizes are bounded here; products of several of them
   /// are checked where they are made.
   package var inconsistency: String? {
-    sizesProblem ?? attentionProblem ?? positionProblem ?? factorsProblem ?? encoderProblem
+    sizesProblem ?? attentionProblem ?? expertsProblem ?? positionProblem ?? factorsProblem
+      ?? encoderProblem
   }
 
   private var sizesProblem: String? {
@@ -29,6 +30,22 @@ extension Architecture {
     }
     if let layer = a.globalLayers?.first(where: { !(0..<layerCount).contains($0) }) {
       return "global_layers names layer \(layer), expected 0 to \(layerCount - 1)"
+    }
+    return nil
+  }
+
+  private var expertsProblem: String? {
+    guard let e = feedForward.experts else { return nil }
+    if let problem = outside("experts count", e.count, 1...4096)
+      ?? outside("experts used", e.used, 1...e.count)
+      ?? outside("experts width", e.width, 1...(1 << 24))
+    {
+      return problem
+    }
+    if feedForward.kind != .gated { return "experts are not gated" }
+    if feedForwardWidth != e.blockWidth {
+      return "feed_forward_width is \(feedForwardWidth), expected that of the "
+        + "\(e.sharedWidth == nil ? "experts" : "shared expert"), \(e.blockWidth)"
     }
     return nil
   }

@@ -36,6 +36,7 @@ extension Architecture {
       return problem
     }
     if residual != .sequential { return "residual is \(residual.rawValue) beside encoder" }
+    if feedForward.experts != nil { return "experts are there beside encoder" }
     if position == .learned { return "position is learned beside encoder" }
     return attention.window == nil ? nil : "window is there beside encoder"
   }

@@ -19,7 +19,7 @@ public struct Architecture: Codable, Sendable, Equatable {
   public var width: Int
   /// Number of transformer layers.
   public var layerCount: Int
-  /// Inner width of the feed-forward block.
+  /// Inner width of the feed-forward block; of a mixture, that of its shared expert, or else of each.
   public var feedForwardWidth: Int
   /// The longest sequence the model was trained for, in tokens.
   public var contextLength: Int
@@ -113,10 +113,13 @@ public struct Architecture: Codable, Sendable, Equatable {
     }
     public var kind: Kind
     public var activation: Activation
+    /// Where the block is a mixture of experts, each of them gated.
+    public var experts: Experts?
 
-    public init(kind: Kind, activation: Activation) {
+    public init(kind: Kind, activation: Activation, experts: Experts? = nil) {
       self.kind = kind
       self.activation = activation
+      self.experts = experts
     }
   }
 

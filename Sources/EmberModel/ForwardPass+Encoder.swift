@@ -3,8 +3,10 @@ import EmberKernels
 /// The encoder: from the source's tokens to the keys and values that the decoder's layers look at.
 extension ForwardPass {
   /// Phases of `encode` at most; each slice of a matrix has one of its own.
-  static func phasesToEncode(layers: Int, decoderLayers: Int, slices: Int) -> Int {
-    phasesPerStep(layers: layers, slices: slices) + 1 + 3 * decoderLayers
+  static func phasesToEncode(
+    _ encoder: Architecture, decoderLayers: Int, slices: Int
+  ) -> Int {
+    phasesPerStep(encoder, slices: slices) + 1 + 3 * decoderLayers
   }
 
   /// Phases that attention to a source adds to a step.
@@ -22,7 +24,7 @@ extension ForwardPass {
     for layer in weights.layers {
       heads(layer, 0, &worker)
       joinHeads(layer, &worker)
-      feedForward(layer, &worker)
+      feedForward(layer, 0, &worker)
       joinFeedForward(layer, &worker)
     }
     normalise(weights.finalNorm, &worker)

@@ -25,7 +25,10 @@ struct ForwardPass: @unchecked Sendable {
   var source: Source?
 
   /// The phases of `layers` and `logits` together; each slice of a matrix has one of its own.
-  static func phasesPerStep(layers: Int, slices: Int = 0) -> Int { 1 + 14 * layers + 3 + slices }
+  static func phasesPerStep(_ architecture: Architecture, slices: Int = 0) -> Int {
+    let perLayer = 14 + ExpertScratch.phases(architecture.feedForward.experts)
+    return 1 + perLayer * architecture.layerCount + 3 + slices
+  }
 
   /// Embeds the tokens and takes them through all layers; leaves the stream in `scratch.stream`.
   func layers(_ worker: inout ThreadTeam.Worker) {
@@ -34,7 +37,7 @@ struct ForwardPass: @unchecked Sendable {
       heads(layer, index, &worker)
       if architecture.residual == .sequential { joinHeads(layer, &worker) }
       if let source { attendSource(source, index, &worker) }
-      feedForward(layer, &worker)
+      feedForward(layer, index, &worker)
       if architecture.residual == .parallel { joinHeads(layer, &worker) }
       joinFeedForward(layer, &worker)
     }
@@ -100,26 +103,42 @@ struct ForwardPass: @unchecked Sendable {
       sumNorm: layer.attentionSumNorm, &worker)
   }
 
-  /// inner = activation(gate · x) ⊙ (up · x), or activation(up · x), where x = norm(stream).
-  ///
-  /// Leaves x in `scratch.normed`.
-  func feedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
+  /// The feed-forward block up to its last matrix, or the whole of a mixture of experts, for
+  /// x = norm(stream), which it leaves in `scratch.normed`.
+  func feedForward(_ layer: Weights.Layer, _ index: Int, _ worker: inout ThreadTeam.Worker) {
     normalise(layer.feedForwardNorm, &worker)
+    if let mixture = layer.mixture {
+      mix(layer, mixture, index, &worker)
+    } else {
+      inner(layer, &worker)
+    }
+  }
+
+  /// inner = activation(gate · x) ⊙ (up · x), or activation(up · x), where x is in `scratch.normed`.
+  ///
+  /// - Parameter other: another product with x.
+  func inner(
+    _ layer: Weights.Layer, beside other: Product? = nil, _ worker: inout ThreadTeam.Worker
+  ) {
     let inner = scratch.inner
     multiply(
       Product(layer.up, into: inner.values, stride: inner.paddedColumns),
       layer.gate.map {
         Product($0, into: scratch.gate, stride: architecture.feedForwardWidth)
-      },
+      }, other,
       by: scratch.normed, &worker)
     worker.phase(pieces: inner.tileCount) { tile in
-      for t in inner.tokenRange(ofTile: tile) { activate(inner.vector(t), gate: scratch.gate(t)) }
+      for t in inner.tokenRange(ofTile: tile) {
+        activate(
+          inner.vector(t), gate: scratch.gate(t), width: architecture.feedForwardWidth)
+      }
       if layer.down.weight.type != .f16 { inner.quantize(tile: tile, kernels: kernels) }
     }
   }
 
   /// stream += down · inner
   func joinFeedForward(_ layer: Weights.Layer, _ worker: inout ThreadTeam.Worker) {
+    if layer.mixture != nil { return joinMixture(layer, &worker) }
     join(
       layer.down, of: scratch.inner, outputNorm: layer.feedForwardOutputNorm,
       sumNorm: layer.feedForwardSumNorm, &worker)
@@ -155,10 +174,9 @@ struct ForwardPass: @unchecked Sendable {
   }
 
   /// up = activation(gate) ⊙ up, or activation(up) where there is no gate.
-  private func activate(
-    _ up: UnsafeMutablePointer<Float>, gate: UnsafeMutablePointer<Float>
+  func activate(
+    _ up: UnsafeMutablePointer<Float>, gate: UnsafeMutablePointer<Float>, width: Int
   ) {
-    let width = architecture.feedForwardWidth
     let gated = architecture.feedForward.kind == .gated
     let target = gated ? gate : up
     switch architecture.feedForward.activation {

@@ -31,15 +31,6 @@ extension InferenceSession {
   }
 }
 
-extension InferenceSession {
-  /// Takes tokens that the model never generates out of a row of logits, [vocabularySize].
-  func suppress(_ logits: UnsafeMutablePointer<Float>) {
-    guard let tokens = model.architecture.suppressedTokens else { return }
-    // Finite: an infinity is what a damaged model gives.
-    for token in tokens { logits[token] = -1e30 }
-  }
-}
-
 extension ParallelSession {
   /// Tokens of the source that an encoder–decoder attends to; 0 before the first.
   public var sourceLength: Int { source?.length ?? 0 }

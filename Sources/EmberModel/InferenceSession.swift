@@ -25,10 +25,6 @@ public final class InferenceSession {
   /// Positions in the cache.
   public internal(set) var position = 0
 
-  /// Whether the logits of tokens that the model never generates are far below all others. Scoring
-  /// wants them as they are.
-  public var suppressesTokens = false
-
   /// Where its memory goes.
   public let plan: MemoryPlan
   private let weights: Weights
@@ -103,8 +99,7 @@ public final class InferenceSession {
     team = ThreadTeam(
       threadCount: threadCount,
       phaseCapacity: SourceEncoder.phaseCapacity(
-        source, layers: architecture.layerCount,
-        slices: residency.stream?.slices.slices.count ?? 0))
+        source, architecture, slices: residency.stream?.slices.slices.count ?? 0))
     try residency.stream?.fill(progress: progress)
   }
 
@@ -132,6 +127,9 @@ public final class InferenceSession {
 
   /// Bytes read from the file so far because they have no place in memory.
   public var bytesStreamed: Int { residency.bytesRead }
+
+  /// How it came by its experts so far; nil where all are in the mapping, or there are none.
+  public var expertStatistics: ExpertStatistics? { residency.experts?.statistics }
 
   /// Whether pinned weights might be swapped out because the limit on locked memory is too low.
   public var pinningIsLimited: Bool {
@@ -161,7 +159,6 @@ public final class InferenceSession {
       }
     }
     if let failure = residency.failure { throw .reading(failure) }
-    if suppressesTokens { suppress(scratch.logits) }
     return UnsafeMutableBufferPointer(start: scratch.logits, count: scratch.logitsStride)
   }
 
@@ -208,7 +205,6 @@ public final class InferenceSession {
           if let failure = residency.failure { throw ModelError.reading(failure) }
           for i in range {
             let row = scratch.logits + (i - first) * scratch.logitsStride
-            if suppressesTokens { suppress(row) }
             let logits = UnsafeMutableBufferPointer(start: row, count: scratch.logitsStride)
             if try !goesOn(start + i, logits) {
               truncate(to: before + start + i + 1)

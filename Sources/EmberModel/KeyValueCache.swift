@@ -15,6 +15,7 @@ package final class KeyValueCache: @unchecked Sendable {
   /// A multiple of 16, so that values are read in whole vectors.
   let paddedDimension: Int
   private let headCount: Int
+  private let layerCount: Int
   private let positions: Int
   private let layout: Layout
   private let memory: ReservedMemory
@@ -46,6 +47,7 @@ package final class KeyValueCache: @unchecked Sendable {
     headDimension = architecture.attention.headDimension
     paddedDimension = Self.paddedDimension(architecture)
     headCount = architecture.attention.keyValueHeadCount
+    layerCount = architecture.layerCount
     positions = Self.paddedPositions(capacity)
     layout = Layout(architecture, precision)
     let bytes = Self.byteCount(
@@ -116,6 +118,22 @@ package final class KeyValueCache: @unchecked Sendable {
       defer { start += positions * bytes }
       return UnsafeMutableRawBufferPointer(
         start: start + groups.lowerBound * 16 * bytes, count: groups.count * 16 * bytes)
+    }
+  }
+
+  /// Takes over positions of a cache of the same shape, in whole groups of sixteen: those of the
+  /// first group before the range must be the same in both.
+  func copyPositions(_ range: Range<Int>, from other: KeyValueCache) {
+    precondition(positions == other.positions && layout.total == other.layout.total)
+    if range.isEmpty { return }
+    let groups = range.lowerBound / 16..<(range.upperBound + 15) / 16
+    for layer in 0..<layerCount {
+      for head in 0..<headCount {
+        let source = other.parts(layer: layer, head: head, groups: groups)
+        for (target, source) in zip(parts(layer: layer, head: head, groups: groups), source) {
+          target.copyMemory(from: UnsafeRawBufferPointer(source))
+        }
+      }
     }
   }
 

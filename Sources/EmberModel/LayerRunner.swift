@@ -19,9 +19,10 @@ package final class LayerRunner {
     case attention
     /// The heads' outputs, [headCount · headDimension]: attention output.
     case attentionOutput
-    /// norm(stream), [width]: gate, up.
+    /// norm(stream), [width]: gate, up; of all experts, too.
     case feedForward
-    /// activation(gate) ⊙ up, or activation(up), [feedForwardWidth]: down.
+    /// activation(gate) ⊙ up, or activation(up), [feedForwardWidth]: down. Not of a mixture's experts,
+    /// of which each sees other tokens.
     case down
     /// norm(stream) behind the last layer, [width]: head.
     case head
@@ -38,7 +39,9 @@ package final class LayerRunner {
   private let blank: UnsafeMutablePointer<Float>
 
   /// Phases of a step at most; the team must have room for them.
-  package static let phaseCapacity = 16
+  package static func phaseCapacity(of architecture: Architecture) -> Int {
+    16 + ExpertScratch.phases(architecture.feedForward.experts)
+  }
 
   /// Bytes that a runner takes; `Int.max` where no integer holds their number.
   package static func byteCount(architecture: Architecture, windowLength: Int) -> Int {
@@ -124,10 +127,10 @@ package final class LayerRunner {
     try observe(.attentionOutput, scratch.attended)
     team.step { worker in
       if joinsAtOnce { pass.joinHeads(layer, &worker) }
-      pass.feedForward(layer, &worker)
+      pass.feedForward(layer, 0, &worker)
     }
     try observe(.feedForward, scratch.normed)
-    try observe(.down, scratch.inner)
+    if architecture.has(.down) { try observe(.down, scratch.inner) }
     team.step { worker in
       if !joinsAtOnce { pass.joinHeads(layer, &worker) }
       pass.joinFeedForward(layer, &worker)

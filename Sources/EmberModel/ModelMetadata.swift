@@ -9,6 +9,10 @@ public struct ModelMetadata: Codable, Sendable, Equatable {
   public var source: Source
   /// The program that wrote the file, such as `ember 0.1.0`.
   public var writtenBy: String
+  /// The Jinja template that lays out a conversation; nil for a model that has none.
+  public var chatTemplate: String?
+  /// Ids that end a reply, beside the tokenizer's end of the sequence; nil for no others.
+  public var stopTokens: [Int]?
 
   /// How the weights were quantized.
   public struct Recipe: Codable, Sendable, Equatable {
@@ -50,11 +54,16 @@ public struct ModelMetadata: Codable, Sendable, Equatable {
     }
   }
 
-  public init(architecture: Architecture, recipe: Recipe, source: Source, writtenBy: String) {
+  public init(
+    architecture: Architecture, recipe: Recipe, source: Source, writtenBy: String,
+    chatTemplate: String? = nil, stopTokens: [Int]? = nil
+  ) {
     self.architecture = architecture
     self.recipe = recipe
     self.source = source
     self.writtenBy = writtenBy
+    self.chatTemplate = chatTemplate
+    self.stopTokens = stopTokens
   }
 
   /// The same bytes for the same content: keys sorted.

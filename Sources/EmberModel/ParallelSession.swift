@@ -148,8 +148,7 @@ public final class ParallelSession {
       threadCount: threadCount,
       // One more than a single sequence: the gathering of the segments' ends.
       phaseCapacity: SourceEncoder.phaseCapacity(
-        source, layers: architecture.layerCount,
-        slices: residency.stream?.slices.slices.count ?? 0) + 1)
+        source, architecture, slices: residency.stream?.slices.slices.count ?? 0) + 1)
     try residency.stream?.fill()
   }
 
@@ -171,6 +170,9 @@ public final class ParallelSession {
   /// Bytes read from the file so far because they have no place in memory.
   public var bytesStreamed: Int { residency.bytesRead }
 
+  /// How it came by its experts so far; nil where all are in the mapping, or there are none.
+  public var expertStatistics: ExpertStatistics? { residency.experts?.statistics }
+
   /// Bytes of the buffers beside the caches.
   public var scratchBytes: Int { scratch.byteCount }
 
@@ -179,6 +181,27 @@ public final class ParallelSession {
 
   /// Forgets a sequence, so that another can take its place.
   public func reset(sequence: Int) { positions[sequence] = 0 }
+
+  /// Makes a sequence hold the same positions as another, as if it had been given the same tokens.
+  ///
+  /// - Parameter first: positions before it are known to be the same already. Complexity: O(positions
+  ///   behind it).
+  public func copy(sequence source: Int, to target: Int, from first: Int = 0) {
+    if source == target { return }
+    let end = positions[source]
+    let same = max(0, min(first, positions[target], end))
+    caches[target].copyPositions(same..<end, from: caches[source])
+    positions[target] = end
+    highestPositions[target] = max(highestPositions[target], end)
+  }
+
+  /// What the logits of the last step were computed from: the stream behind the final norm, [width],
+  /// of the addition with these logits; it holds until the next step.
+  package func hiddenState(ofLogits index: Int) -> UnsafeBufferPointer<Float> {
+    precondition((0..<scratch.headInput.tokens).contains(index), "there are no such logits")
+    return UnsafeBufferPointer(
+      start: scratch.headInput.vector(index), count: model.architecture.width)
+  }
 
   /// Appends tokens to several sequences in one pass over the weights.
   ///

@@ -37,6 +37,8 @@ final class Scratch: @unchecked Sendable {
   let gate: UnsafeMutablePointer<Float>
   /// [T][F]
   let inner: Activations
+  /// Where there are experts.
+  let experts: ExpertScratch?
   /// [logits capacity][W]
   let headInput: Activations
   /// [logits capacity][V]
@@ -78,7 +80,8 @@ final class Scratch: @unchecked Sendable {
     let state = a.attention.headCount * (KeyValueCache.paddedDimension(a) + 16)
     let pieces = pieceCount(contextLength)
     let blocks = a.attention.headCount * KeyValueCache.blocks(a.attention.headDimension)
-    let gate = a.feedForward.kind == .gated ? a.feedForwardWidth : 0
+    let inner = a.has(.up) ? a.feedForwardWidth : 0
+    let gate = a.has(.gate) ? inner : 0
     var turn = 0
     if case .rotary(_, let dimensions, _, _, let localBase) = a.position {
       turn = localBase == nil ? dimensions : 2 * dimensions
@@ -93,8 +96,9 @@ final class Scratch: @unchecked Sendable {
       + 4 * a.attention.headCount * biasDistances(a, contextLength, seesAll: seesAll)
       + Activations.byteCount(tokens: capacity, columns: a.width)
       + Activations.byteCount(tokens: capacity, columns: queries)
-      + Activations.byteCount(tokens: capacity, columns: a.feedForwardWidth)
+      + Activations.byteCount(tokens: capacity, columns: inner)
       + Activations.byteCount(tokens: logitsCapacity, columns: a.width)
+      + ExpertScratch.byteCount(architecture: a, capacity: capacity)
   }
 
   /// Distances that there are biases for: of an encoder, below 0 as well.
@@ -139,12 +143,14 @@ final class Scratch: @unchecked Sendable {
     }
     sinusoids = a.position == .sinusoidal ? SinusoidalPositions(width: a.width) : nil
     let crossMatrices = weights.cross.flatMap { seesAll ? [$0.key, $0.value] : [$0.query] }
-    quantizesInputs = weights.layers.contains { layer in
+    let layersQuantize = weights.layers.contains { layer in
       [layer.query, layer.key, layer.value, layer.up, layer.gate ?? layer.up]
         .contains { $0.weight.type != .f16 }
-    } || crossMatrices.contains { $0.weight.type != .f16 }
+        || layer.mixture?.quantizesInputs == true
+    }
+    quantizesInputs = layersQuantize || crossMatrices.contains { $0.weight.type != .f16 }
     width = a.width
-    feedForwardWidth = a.feedForwardWidth
+    feedForwardWidth = a.has(.up) ? a.feedForwardWidth : 0
     queryStride = a.attention.headCount * a.attention.headDimension
     keyStride = a.attention.keyValueHeadCount * a.attention.headDimension
     logitsStride = a.vocabularySize
@@ -170,7 +176,7 @@ final class Scratch: @unchecked Sendable {
     keys = floats(capacity * keyStride)
     values = floats(capacity * keyStride)
     attended = activations(capacity, queryStride)
-    gate = floats(a.feedForward.kind == .gated ? capacity * feedForwardWidth : 0)
+    gate = floats(a.has(.gate) ? capacity * feedForwardWidth : 0)
     inner = activations(capacity, feedForwardWidth)
     headInput = activations(logitsCapacity, width)
     logits = floats(logitsCapacity * logitsStride)
@@ -198,7 +204,9 @@ final class Scratch: @unchecked Sendable {
     queryScales = floats(blocks)
     querySums = .aligned(blocks)
     querySums.initialize(repeating: 0, count: blocks)
-    byteCount = total + blocks * 36
+    experts = ExpertScratch(architecture: a, capacity: capacity)
+    byteCount =
+      total + blocks * 36 + ExpertScratch.byteCount(architecture: a, capacity: capacity)
   }
 
   deinit {

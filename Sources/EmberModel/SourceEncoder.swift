@@ -45,15 +45,17 @@ final class SourceEncoder {
   /// Phases that a team must have room for.
   var phases: Int {
     ForwardPass.phasesToEncode(
-      layers: architecture.layerCount, decoderLayers: weights.cross.count,
+      architecture, decoderLayers: weights.cross.count,
       slices: residency.stream?.slices.slices.count ?? 0)
   }
 
   /// Phases of a session's steps at most.
-  static func phaseCapacity(_ source: SourceEncoder?, layers: Int, slices: Int) -> Int {
-    let steps = ForwardPass.phasesPerStep(layers: layers, slices: slices)
+  static func phaseCapacity(
+    _ source: SourceEncoder?, _ model: Architecture, slices: Int
+  ) -> Int {
+    let steps = ForwardPass.phasesPerStep(model, slices: slices)
     guard let source else { return steps }
-    return max(steps + ForwardPass.phasesToAttendSource(layers: layers), source.phases)
+    return max(steps + ForwardPass.phasesToAttendSource(layers: model.layerCount), source.phases)
   }
 
   /// Takes the place of the source before.

@@ -27,12 +27,27 @@ public enum TensorName {
     case value = "attention.value"
     /// [width, headCount · headDimension]
     case attentionOutput = "attention.output"
-    /// [feedForwardWidth, width], gated feed-forward only.
+    /// [experts, width], mixtures only.
+    case router = "feed_forward.router"
+    /// [feedForwardWidth, width], gated feed-forward only; of a mixture, this and the two below are
+    /// the shared expert's.
     case gate = "feed_forward.gate"
     /// [feedForwardWidth, width]
     case up = "feed_forward.up"
     /// [width, feedForwardWidth]
     case down = "feed_forward.down"
+    /// [1, width], shared experts only.
+    case sharedGate = "feed_forward.shared_gate"
+  }
+
+  /// The matrices of one expert of a mixture.
+  public enum ExpertMatrix: String, CaseIterable, Sendable {
+    /// [experts' width, width]
+    case gate
+    /// [experts' width, width]
+    case up
+    /// [width, experts' width]
+    case down
   }
 
   /// The norms of one layer; which of them there are says where the layer normalises.
@@ -53,6 +68,17 @@ public enum TensorName {
 
   public static func weight(_ matrix: Matrix, layer: Int) -> String {
     "layers.\(layer).\(matrix.rawValue).weight"
+  }
+  public static func weight(_ matrix: ExpertMatrix, expert: Int, layer: Int) -> String {
+    "layers.\(layer).feed_forward.experts.\(expert).\(matrix.rawValue).weight"
+  }
+  /// Which matrix of an expert has this name; nil where none has.
+  package static func expertMatrix(_ name: String) -> ExpertMatrix? {
+    let parts = name.split(separator: ".")
+    guard parts.count == 7, parts[2] == "feed_forward", parts[3] == "experts",
+      parts[6] == "weight"
+    else { return nil }
+    return ExpertMatrix(rawValue: String(parts[5]))
   }
   public static func bias(_ matrix: Matrix, layer: Int) -> String {
     "layers.\(layer).\(matrix.rawValue).bias"

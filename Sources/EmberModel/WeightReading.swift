@@ -69,7 +69,7 @@ extension Model {
       let range = tensor.offset..<tensor.offset + tensor.byteCount
       if tensor.name == TensorName.embedding {
         if architecture.tiedHead { last.append(range) }
-      } else if tensor.name == TensorName.position {
+      } else if tensor.name == TensorName.position || TensorName.expertMatrix(tensor.name) != nil {
         continue
       } else if let previous = ranges.last, range.lowerBound - previous.upperBound < 4096 {
         // Only padding between them.

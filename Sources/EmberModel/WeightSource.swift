@@ -62,9 +62,10 @@ extension Weights.Layer {
       attentionOutputNorm: try norm(.attentionOutput),
       attentionSumNorm: try norm(.attentionSum),
       feedForwardNorm: try norm(.feedForward),
-      gate: a.feedForward.kind == .gated ? try linear(.gate, a.feedForwardWidth, a.width) : nil,
-      up: try linear(.up, a.feedForwardWidth, a.width),
-      down: try linear(.down, a.width, a.feedForwardWidth),
+      gate: a.has(.gate) ? try linear(.gate, a.feedForwardWidth, a.width) : nil,
+      up: a.has(.up) ? try linear(.up, a.feedForwardWidth, a.width) : .nothing,
+      down: a.has(.down) ? try linear(.down, a.width, a.feedForwardWidth) : .nothing,
+      mixture: try Weights.Mixture(index, of: a, from: source),
       feedForwardOutputNorm: try norm(.feedForwardOutput),
       feedForwardSumNorm: try norm(.feedForwardSum))
   }

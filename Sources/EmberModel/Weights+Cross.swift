@@ -80,11 +80,11 @@ extension Weights.Cross {
 
 extension Weights {
   /// An encoder's weights, to be found in slices: its layers, then what makes keys and values.
-  func slicedEncoder(_ slices: [Range<Int>]) -> Weights {
+  func slicedEncoder(_ slices: [Range<Int>], of encoder: Architecture) -> Weights {
     var result = self
     var next = slices.makeIterator()
     for i in result.layers.indices {
-      for matrix in TensorName.Matrix.inOrderOfUse(.sequential) {
+      for matrix in TensorName.Matrix.inOrderOfUse(encoder) {
         result.layers[i].place(matrix, in: &next)
       }
     }

@@ -51,6 +51,8 @@ package struct Weights: @unchecked Sendable {
     /// Gated feed-forward only.
     package fileprivate(set) var gate: Linear?
     package fileprivate(set) var up, down: Linear
+    /// In place of a feed-forward block, or beside it; then that is the shared expert's, or nothing.
+    package fileprivate(set) var mixture: Mixture?
     package let feedForwardOutputNorm, feedForwardSumNorm: Norm?
 
     package var norms: [Norm] {
@@ -66,11 +68,11 @@ extension Weights {
   /// The same weights, to be found in slices.
   ///
   /// - Parameter slices: of each matrix, in the order of the inventory.
-  func sliced(_ slices: [Range<Int>], residual: Architecture.Residual) -> Weights {
+  func sliced(_ slices: [Range<Int>], of architecture: Architecture) -> Weights {
     var result = self
     var next = slices.makeIterator()
     for i in result.layers.indices {
-      for matrix in TensorName.Matrix.inOrderOfUse(residual) {
+      for matrix in TensorName.Matrix.inOrderOfUse(architecture) {
         result.layers[i].place(matrix, in: &next)
         if matrix == .attentionOutput, i < result.cross.count {
           result.cross[i].placeReaders(in: &next)
@@ -86,18 +88,17 @@ extension Weights.Layer {
   mutating func place(
     _ matrix: TensorName.Matrix, in slices: inout IndexingIterator<[Range<Int>]>
   ) {
-    func place(_ linear: inout Weights.Linear) { linear.slices = slices.next() ?? 0..<0 }
+    let range = slices.next() ?? 0..<0
     switch matrix {
-    case .query: place(&query)
-    case .key: place(&key)
-    case .value: place(&value)
-    case .attentionOutput: place(&attentionOutput)
-    case .gate:
-      guard var gate else { return }
-      place(&gate)
-      self.gate = gate
-    case .up: place(&up)
-    case .down: place(&down)
+    case .query: query.slices = range
+    case .key: key.slices = range
+    case .value: value.slices = range
+    case .attentionOutput: attentionOutput.slices = range
+    case .gate: gate?.slices = range
+    case .up: up.slices = range
+    case .down: down.slices = range
+    case .router: mixture?.router.slices = range
+    case .sharedGate: mixture?.sharedGate?.slices = range
     }
   }
 }
@@ -168,9 +169,11 @@ extension Weights {
       let matrices = [
         layer.query, layer.key, layer.value, layer.attentionOutput, layer.up, layer.down,
       ]
-      for linear in matrices + [layer.gate].compactMap({ $0 }) {
+      let others = [layer.gate, layer.mixture?.router, layer.mixture?.sharedGate]
+      for linear in matrices + others.compactMap({ $0 }) {
         sum += linear.weight.byteCount + (linear.bias == nil ? 0 : linear.weight.rows * 4)
       }
+      sum += layer.mixture?.expertBytesPerToken ?? 0
     }
     return cross.reduce(sum) { $0 + $1.readerBytes }
   }

@@ -7,8 +7,8 @@ struct HelpTests {
   @Test(
     "is as committed",
     arguments: [
-      "ember", "quantize", "plan", "run", "perplexity", "compare", "bench", "inspect", "verify",
-      "tokenize", "logits", "pack", "unpack",
+      "ember", "quantize", "plan", "run", "chat", "perplexity", "compare", "bench", "inspect",
+      "verify", "tokenize", "logits", "pack", "unpack",
     ])
   func help(of command: String) async throws {
     let folder = FileManager.default.temporaryDirectory

@@ -99,6 +99,30 @@ struct MemoryTests {
 
   #if os(Linux)
     @Test(
+      "a disk that becomes slow in the middle of a text makes it late and nothing else",
+      .enabled(
+        if: ReadLimit.canBeMade, "only root may limit reads, where the kernel can limit them"))
+    func slowDisk() async throws {
+      let folder = try Self.model.folder()
+      let arguments = [
+        "run", "model.q4", "--prompt", "abc", "-n", "4", "--context", "256", "--ignore-end",
+        "--temperature", "0", "--memory", "50M",
+      ]
+      let expected = try await EmberProcess.run(arguments, in: folder)
+      let limit = try ReadLimit(
+        disk: folder.appending(path: "model.q4"), bytesPerSecond: 60_000_000)
+      defer { limit.remove() }
+      let result = try await EmberProcess.run(
+        arguments, in: folder, by: limit.wrapper,
+        whileRunning: { running in
+          try await running.wait { running.outputBytes > 0 }
+          try limit.set(bytesPerSecond: 15_000_000)
+        })
+      #expect(result.status == 0 && result.output == expected.output, "\(result.error)")
+      #expect(!expected.output.isEmpty)
+    }
+
+    @Test(
       "inside a control group, auto finds the limit and nobody is killed",
       .enabled(
         if: MemoryGroup.canBeMade, "only root may make control groups, where there are any"))

@@ -20,7 +20,7 @@ struct PlanTests {
       #expect(json["fits"] as? Bool == true)
       let parts = [
         "program_bytes", "key_value_cache_bytes", "scratch_bytes", "mapped_bytes", "pinned_bytes",
-        "ring_bytes",
+        "ring_bytes", "expert_bytes",
       ]
       let sum = try parts.reduce(0) { $0 + (try integer(json, $1)) }
       #expect(sum == (try integer(json, "total_bytes")))

@@ -185,10 +185,10 @@ typedef struct {
   // Dao et al. 2022, algorithm 1), in chunks of EMBER_ATTENTION_CHUNK positions. Each piece of
   // EMBER_ATTENTION_PIECE positions has a softmax of its own, so that threads can share one
   // query's positions; the pieces' states are joined in ascending order.
-  // Computes the pieces first ..< first + count of all queries, one at least, joined, into a->states.
-  // The state of a query that sees nothing of them has the maximum −infinity and zeros; it is joined as if it
-  // were not there, so pieces before the first token's window may be left out. Of a chunk of which
-  // something is seen, all keys are read, but only the values that are seen.
+  // Computes the pieces first ..< first + count of all queries, joined, into a->states; count is 1 or
+  // more. The state of a query that sees nothing of them has the maximum −infinity and else zeros,
+  // and is joined as if it were not there: pieces before the first token's window may be left out.
+  // Where a chunk has something seen, all its keys are read, of its values only those seen.
   // A score is Σ key · query, one fma per dimension in ascending order; of codes one per block,
   // fma(float(dot), half scale · query scale, score). Then come the soft cap and the bias. A sum of
   // values is one fma per visible position, value · weight, of codes code · (weight · scale).

@@ -15,6 +15,8 @@ struct BatchRun {
   /// Without a seed, that of the results so far, or a random one.
   let seed: UInt64?
   let generation: TextGenerator.Options
+  /// Of the options, those that a result names together.
+  let decoding: String?
 
   /// - Throws: `InterruptedRun` after Ctrl-C, `CommandError.promptsFailed` where prompts have no text,
   ///   and what stops the whole run.
@@ -92,7 +94,7 @@ struct BatchRun {
       repetitionPenalty: sampling.repetitionPenalty,
       maxTokens: generation.maximumTokens ?? .max, stop: generation.stopStrings,
       ignoreEnd: !generation.stopsAtEndOfSequence, context: contextLength,
-      cacheBits: cachePrecision.rawValue)
+      cacheBits: cachePrecision.rawValue, decoding: decoding)
   }
 
   private func statistics(

@@ -159,7 +159,8 @@ private struct DecodeCost {
       Double(session.cacheBytes) / Double(prompt) * Double(contextLength))
     let weightBytes =
       plan.weights == .mapped
-      ? model.file.fileBytes : plan.mappedBytes + plan.pinnedBytes + plan.ringBytes
+      ? model.file.fileBytes
+      : plan.mappedBytes + plan.pinnedBytes + plan.ringBytes + plan.expertBytes
     memoryBytes = weightBytes + cacheBytes + session.scratchBytes
     let speeds = try (0..<Self.runs).map { _ in try session.decodeSpeed(tokens: Self.tokens) }
     tokensPerSecond = speeds.sorted()[Self.runs / 2]

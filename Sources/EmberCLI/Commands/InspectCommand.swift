@@ -146,7 +146,8 @@ private struct InspectReport: Encodable {
       ("architecture", OneLine.escape(a.name)),
       (
         "layers",
-        "\(a.layerCount), width \(a.width), feed-forward \(a.feedForwardWidth)"
+        "\(a.layerCount), width \(a.width), "
+          + (a.feedForward.experts?.words ?? "feed-forward \(a.feedForwardWidth)")
           + (a.encoder.map {
             "; encoder: \($0.layerCount), feed-forward \($0.feedForwardWidth)"
           } ?? "")
@@ -183,6 +184,13 @@ private struct InspectReport: Encodable {
             + " \(Format.grouped(source.bytes)) bytes in \(source.files.joined(separator: ", ")))")
       ),
     ])
+  }
+}
+
+extension Architecture.Experts {
+  fileprivate var words: String {
+    "\(count) experts of \(width), \(used) for each token"
+      + (sharedWidth.map { ", and one of \($0) for all" } ?? "")
   }
 }
 

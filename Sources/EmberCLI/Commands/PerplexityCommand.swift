@@ -140,6 +140,12 @@ private struct PerplexityReport: Encodable {
         result.bitsPerByte.map { "\(Format.fixed($0, 4)) of the scored tokens" } ?? "unknown"
       ),
       (
+        "per word",
+        result.wordPerplexity.map {
+          "\(Format.significant($0, 5)) perplexity, \(Format.grouped(result.wordsScored)) words"
+        } ?? "unknown"
+      ),
+      (
         "model",
         OneLine.escape(model.file.path.string) + ", \(Format.bytes(model.file.fileBytes)),"
           + " \(Format.fixed(model.bitsPerWeight, 3)) bits per weight"

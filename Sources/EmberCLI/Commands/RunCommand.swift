@@ -18,7 +18,12 @@ struct RunCommand: ParsableCommand {
         ember run model.q4 --prompt-file book.txt --session book.session
 
       The text ends where the model ends it, at --max-tokens, before a --stop text, or when the \
-      context is full. Ctrl-C ends it after the current token.
+      context is full. Ctrl-C ends it after the current token. docs/decoding.md explains the ways to \
+      choose tokens and their order.
+
+        ember run model.q4 --prompt "Once upon a time" --samples 4 --seed 1
+        ember run model.q4 --prompt "Once upon a time" --beams 4 --return 2 -n 32
+        ember run model.q4 --prompt "A person: " --json-schema person.json
 
         ember run model.q4 --prompts prompts.txt --parallel 8 --output results.jsonl
 
@@ -47,10 +52,10 @@ struct RunCommand: ParsableCommand {
 
   @OptionGroup(title: "Sampling") var sampling: SamplingOptionGroup
 
-  @Option(
-    name: .long,
-    help: ArgumentHelp("End before this text; may be given several times.", valueName: "text"))
-  var stop: [String] = []
+  @OptionGroup(title: "Against repetition") var repetition: RepetitionOptions
+  @OptionGroup(title: "What the text may be, and where it ends")
+  var constraints: ConstraintOptions
+  @OptionGroup(title: "Searching instead of sampling") var search: SearchOptions
 
   @Option(
     name: .long, parsing: .unconditional,
@@ -61,9 +66,6 @@ struct RunCommand: ParsableCommand {
 
   @Flag(name: .long, help: "Print the prompt before its continuation.")
   var echo = false
-
-  @Flag(name: .long, help: "Go on after the token with which the model ends a text.")
-  var ignoreEnd = false
 
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup(title: "Guessing ahead (the text stays the same)")
@@ -80,28 +82,58 @@ struct RunCommand: ParsableCommand {
     try require("--context", context?.positions, in: 1...Int.max)
     try batch.validate(singlePromptOptions: [
       ("--prompt", prompt != nil), ("--prompt-file", promptFile != nil), ("--echo", echo),
-      ("--json", json.json),
+      ("--json", json.json), ("--samples", sampling.samples != nil),
+      ("--beams", search.beams != nil), ("--contrastive", search.contrastive != nil),
     ])
     if prompt != nil, promptFile != nil {
       throw ValidationError("--prompt and --prompt-file: expected one of them, found both")
     }
-    if stop.contains("") {
-      throw ValidationError("--stop: expected a text to stop at, found an empty one")
+    guard let strategy = several?.option else { return }
+    for (name, isGiven) in [
+      ("--samples", sampling.samples != nil && strategy != "--samples"),
+      ("--session", session.output != nil), ("--draft", speculation.draftPath != nil),
+      ("--stop", strategy == "--beams" && !constraints.stop.isEmpty),
+      (
+        "--grammar or --json-schema",
+        strategy != "--samples" && (constraints.grammar ?? constraints.jsonSchema) != nil
+      ),
+    ] where isGiven {
+      throw ValidationError("\(strategy) and \(name): expected one of them, found both")
     }
+  }
+
+  /// Where several sequences are computed for one prompt.
+  private var several: SeveralTextsRun.Strategy? {
+    search.beamSearch.map { .beams($0) } ?? search.contrastiveSearch.map { .contrastive($0) }
+      ?? sampling.samples.map { .samples($0) }
+  }
+
+  /// - Throws: `CommandError`
+  private func options() throws -> TextGenerator.Options {
+    var options = TextGenerator.Options(
+      maximumTokens: maxTokens, seed: sampling.seed ?? .random(in: .min ... .max))
+    sampling.apply(to: &options.sampling)
+    repetition.apply(to: &options.sampling)
+    try constraints.apply(to: &options)
+    return options
   }
 
   func run() throws {
     UnsafeSignalHandlers.reportFaults(in: [model.model])
-    let options = TextGenerator.Options(
-      maximumTokens: maxTokens, sampling: sampling.options,
-      seed: sampling.seed ?? .random(in: .min ... .max), stopStrings: stop,
-      stopsAtEndOfSequence: !ignoreEnd)
+    let options = try options()
     if let prompts = batch.prompts {
       return try BatchRun(
         model: model.model, prompts: prompts, parallel: batch.parallel ?? 8, output: batch.output,
         context: context?.request, memory: memory, threads: threads.threads,
         cachePrecision: cache.precision,
-        seed: sampling.seed, generation: options
+        seed: sampling.seed, generation: options, decoding: decodingWords
+      ).run()
+    }
+    if let several {
+      return try SeveralTextsRun(
+        model: model.model, strategy: several, context: context?.request, memory: memory,
+        threads: threads.threads, cachePrecision: cache.precision, generation: options,
+        printsJSON: json.json, prompt: promptText, echo: echo
       ).run()
     }
     let clock = ContinuousClock()
@@ -165,6 +197,29 @@ struct RunCommand: ParsableCommand {
     }
     if let failure = result.sessionFailure { throw failure }
     if result.stopReason == .cancelled { throw InterruptedRun() }
+  }
+
+  /// The options beyond those that results of many prompts have always named; nil where all are off.
+  private var decodingWords: String? {
+    var words: [String] = []
+    func add(_ name: String, _ value: String?) {
+      if let value { words.append("--\(name) \(value)") }
+    }
+    func unless<Value: Equatable>(_ value: Value, _ off: Value) -> String? {
+      value == off ? nil : "\(value)"
+    }
+    add("typical-p", unless(sampling.typicalP, 1))
+    add("mirostat", sampling.mirostat.map { "\($0)" })
+    add("mirostat-rate", sampling.mirostatRate.map { "\($0)" })
+    add("repetition-window", unless(repetition.repetitionWindow, 64))
+    add("presence-penalty", unless(repetition.presencePenalty, 0))
+    add("frequency-penalty", unless(repetition.frequencyPenalty, 0))
+    add("no-repeat-ngram", unless(repetition.noRepeatNGram, 0))
+    for id in constraints.stopTokens { add("stop-token", "\(id)") }
+    for bias in constraints.logitBias { add("logit-bias", "\(bias.bias.id)=\(bias.bias.value)") }
+    add("grammar", constraints.grammar?.string)
+    add("json-schema", constraints.jsonSchema?.string)
+    return words.isEmpty ? nil : words.joined(separator: " ")
   }
 
   private func promptText() throws -> String {
@@ -281,12 +336,14 @@ private struct RunReport: Encodable {
 }
 
 extension TextGenerator.StopReason {
-  fileprivate func words(contextLength: Int) -> String {
+  func words(contextLength: Int) -> String {
     switch self {
     case .endOfSequence: "the model ended the text"
     case .maximumTokens: "the number of tokens asked for (--max-tokens)"
     case .contextFull: "the context of \(contextLength) tokens is full"
     case .stopString: "a text given with --stop"
+    case .stopToken: "a token given with --stop-token"
+    case .grammarComplete: "nothing more may follow by the grammar"
     case .cancelled: "interrupted"
     }
   }

@@ -25,4 +25,7 @@ import ArgumentParser
   return value
 }
 
+/// The decimal that was typed, not the Float nearest to it.
+func decimal(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
+
 func shown(_ argument: String) -> String { argument.isEmpty ? "an empty text" : argument }

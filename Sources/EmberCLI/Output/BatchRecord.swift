@@ -34,9 +34,11 @@ struct BatchRecord: Codable, Equatable {
     var ignoreEnd: Bool
     var context: Int
     var cacheBits: String
+    /// All other options of decoding as a command line would have them; nil where they are off.
+    var decoding: String?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-      case model, seed, temperature, stop, context
+      case model, seed, temperature, stop, context, decoding
       case topK = "top_k"
       case topP = "top_p"
       case minP = "min_p"
@@ -44,6 +46,24 @@ struct BatchRecord: Codable, Equatable {
       case maxTokens = "max_tokens"
       case ignoreEnd = "ignore_end"
       case cacheBits = "cache_bits"
+    }
+
+    /// What is not known is null, not missing.
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(model, forKey: .model)
+      try container.encode(seed, forKey: .seed)
+      try container.encode(temperature, forKey: .temperature)
+      try container.encode(topK, forKey: .topK)
+      try container.encode(topP, forKey: .topP)
+      try container.encode(minP, forKey: .minP)
+      try container.encode(repetitionPenalty, forKey: .repetitionPenalty)
+      try container.encode(maxTokens, forKey: .maxTokens)
+      try container.encode(stop, forKey: .stop)
+      try container.encode(ignoreEnd, forKey: .ignoreEnd)
+      try container.encode(context, forKey: .context)
+      try container.encode(cacheBits, forKey: .cacheBits)
+      try container.encode(Nullable(decoding), forKey: .decoding)
     }
 
     /// Names and values, as an error shows them.
@@ -54,7 +74,7 @@ struct BatchRecord: Codable, Equatable {
         ("--min-p", "\(minP)"), ("--repetition-penalty", "\(repetitionPenalty)"),
         ("--max-tokens", "\(maxTokens)"), ("--stop", "\(stop)"),
         ("--ignore-end", "\(ignoreEnd)"), ("--context", "\(context)"),
-        ("--cache-bits", "\(cacheBits)"),
+        ("--cache-bits", "\(cacheBits)"), ("as other options", decoding ?? "none"),
       ]
     }
 

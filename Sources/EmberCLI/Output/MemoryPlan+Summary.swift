@@ -12,6 +12,9 @@ extension MemoryPlan {
     var parts: [String] = []
     if weights == .streamed {
       parts.append("\(Format.shortBytes(pinnedBytes)) pinned")
+      if expertSlots > 0 {
+        parts.append("\(expertSlots) of \(expertCount) experts \(Format.shortBytes(expertBytes))")
+      }
       parts.append("\(Format.shortBytes(streamedBytes)) streamed per token")
     } else {
       parts.append("\(Format.shortBytes(mappedBytes)) mapped")

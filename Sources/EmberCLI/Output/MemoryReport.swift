@@ -11,6 +11,10 @@ struct MemoryReport: Encodable {
   var mappedBytes: Int
   var pinnedBytes: Int
   var ringBytes: Int
+  /// Slots for experts, and how often one was in memory when it was needed; null where none is kept so.
+  var expertBytes: Int
+  var expertSlots: Int
+  var expertHitRate: Nullable<Double>
   /// Of the positions that were used, and of all that there is room for.
   var keyValueCacheBytes: Int
   var keyValueCacheCapacityBytes: Int
@@ -24,6 +28,7 @@ struct MemoryReport: Encodable {
 
   private enum CodingKeys: String, CodingKey {
     case memoryBudgetBytes, peakMemoryBytes, residency, mappedBytes, pinnedBytes, ringBytes
+    case expertBytes, expertSlots, expertHitRate
     case keyValueCacheBytes, keyValueCacheCapacityBytes, scratchBytes
     case streamedBytesPerToken, streamedBytesPerSecond
   }
@@ -36,6 +41,9 @@ struct MemoryReport: Encodable {
     mappedBytes = plan.mappedBytes
     pinnedBytes = plan.pinnedBytes
     ringBytes = plan.ringBytes
+    expertBytes = plan.expertBytes
+    expertSlots = plan.expertSlots
+    expertHitRate = Nullable(session.expertStatistics?.hitRate)
     keyValueCacheBytes = session.cacheBytes
     keyValueCacheCapacityBytes = session.cacheCapacityBytes
     scratchBytes = session.scratchBytes
@@ -60,6 +68,8 @@ struct MemoryReport: Encodable {
     lines += line("mapped", mappedBytes, "weights in the file")
     lines += line("pinned", pinnedBytes, "weights in private memory")
     lines += line("ring", ringBytes, "that the other weights stream through")
+    let hits = expertHitRate.value.map { ", in memory for \(Format.percent($0, 1)) of their uses" }
+    lines += line("experts", expertBytes, "\(expertSlots) at a time\(hits ?? "")")
     lines += line(
       "cache", keyValueCacheBytes,
       "keys and values, \(Format.shortBytes(keyValueCacheCapacityBytes)) when the context is full")

@@ -19,6 +19,12 @@ struct PlanReport: Encodable {
   var mappedBytes: Int
   var pinnedBytes: Int
   var ringBytes: Int
+  /// Slots for experts, and how many; 0 where these are mapped.
+  var expertBytes: Int
+  var expertSlots: Int
+  /// Experts of all layers, and the weights of those that a token is given to.
+  var experts: Int
+  var expertBytesPerToken: Int
   var contextLength: Int
   var modelContextLength: Int
   var cacheBits: Int
@@ -65,7 +71,9 @@ struct PlanReport: Encodable {
 
   private enum CodingKeys: String, CodingKey {
     case file, kind, bits, fileBytes, parameters, budgetBytes, fits, totalBytes, neededBytes, advice
-    case weights, mappedBytes, pinnedBytes, ringBytes, contextLength, modelContextLength
+    case weights, mappedBytes, pinnedBytes, ringBytes
+    case expertBytes, expertSlots, experts, expertBytesPerToken
+    case contextLength, modelContextLength
     case cacheBits, keyValueCacheBytes, scratchBytes, chunkTokens, programBytes, descriptionBytes
     case streamedBytesPerToken, weightBytesPerToken, diskBytesPerSecond, memoryBytesPerSecond
     case tokensPerSecond, caches, precisions
@@ -95,6 +103,10 @@ struct PlanReport: Encodable {
     mappedBytes = plan.mappedBytes
     pinnedBytes = plan.pinnedBytes
     ringBytes = plan.ringBytes
+    expertBytes = plan.expertBytes
+    expertSlots = plan.expertSlots
+    experts = subject.inventory.experts.count
+    expertBytesPerToken = subject.inventory.expertBytesPerToken
     contextLength = plan.contextLength
     modelContextLength = subject.architecture.contextLength
     cacheBits = plan.cachePrecision.bits
@@ -186,6 +198,7 @@ extension PlanReport {
         ("", "\(advice.option) needs \(Format.shortBytes(advice.neededBytes))"))
     }
     lines.append(("weights", weightWords))
+    if experts > 0 { lines.append(("experts", expertWords)) }
     lines.append(
       (
         "context",
@@ -224,6 +237,14 @@ extension PlanReport {
     }
   }
 
+  private var expertWords: String {
+    let needed = "a token is given to \(Format.shortBytes(expertBytesPerToken)) of them"
+    return expertSlots == 0
+      ? "\(Format.grouped(experts)), \(needed)"
+      : "\(Format.grouped(expertSlots)) of \(Format.grouped(experts)) in memory"
+        + " (\(Format.shortBytes(expertBytes))), \(needed)"
+  }
+
   private var speedWords: String {
     func rate(_ value: Double) -> String { "\(Format.fixed(value * 1e-9, 2)) GB/s" }
     var parts: [String] = []
@@ -242,6 +263,7 @@ extension PlanReport {
     let parts: [(letter: Character, name: String, bytes: Int)] = [
       ("p", "program", programBytes), ("c", "cache", keyValueCacheBytes),
       ("s", "scratch", scratchBytes), ("r", "ring", ringBytes), ("P", "pinned", pinnedBytes),
+      ("e", "experts", expertBytes),
       ("M", "mapped", mappedBytes), (".", "free", max(0, (budgetBytes.value ?? 0) - totalBytes)),
     ].filter { $0.bytes > 0 }
     var bar = ""

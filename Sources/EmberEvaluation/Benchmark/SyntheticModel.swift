@@ -84,13 +84,23 @@ package struct SyntheticModel: Sendable {
     for layer in 0..<shape.layerCount {
       try writer.beginExtent()
       try gains(TensorName.weight(.attention, layer: layer), to: &writer)
-      for name in TensorName.Matrix.allCases {
-        if name == .gate {
+      let architecture = shape.architecture
+      for name in TensorName.Matrix.allCases where architecture.has(name) {
+        if name == .gate || name == .router {
           try gains(TensorName.weight(.feedForward, layer: layer), to: &writer)
         }
         let (rows, columns) = shape.size(of: name)
         try matrix(
-          TensorName.weight(name, layer: layer), rows, columns, bits, to: &writer)
+          TensorName.weight(name, layer: layer), rows, columns,
+          name == .router ? 16 : bits, to: &writer)
+      }
+      for expert in 0..<(shape.experts?.count ?? 0) {
+        for name in TensorName.ExpertMatrix.allCases {
+          let (rows, columns) = shape.size(of: name)
+          try matrix(
+            TensorName.weight(name, expert: expert, layer: layer), rows, columns, bits,
+            to: &writer)
+        }
       }
       progress(layer + 2, parts)
     }
@@ -117,9 +127,14 @@ package struct SyntheticModel: Sendable {
   package func matrixBytes() throws -> Int {
     let table = try layout(shape.vocabularySize, shape.width, tableBits).byteCount
     var layer = 0
-    for name in TensorName.Matrix.allCases {
+    let architecture = shape.architecture
+    for name in TensorName.Matrix.allCases where architecture.has(name) {
       let (rows, columns) = shape.size(of: name)
-      layer += try layout(rows, columns, bits).byteCount
+      layer += try layout(rows, columns, name == .router ? 16 : bits).byteCount
+    }
+    for name in TensorName.ExpertMatrix.allCases {
+      let (rows, columns) = shape.size(of: name)
+      layer += try layout(rows, columns, bits).byteCount * (shape.experts?.count ?? 0)
     }
     let (layers, overflows) = layer.multipliedReportingOverflow(by: shape.layerCount)
     let (sum, alsoOverflows) = layers.addingReportingOverflow(2 * table)

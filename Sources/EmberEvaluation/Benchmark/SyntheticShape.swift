@@ -8,7 +8,7 @@ import EmberModel
 /// ```
 ///
 /// The architecture is Llama's: RMS norms, rotary embedding, a gated feed-forward with SiLU, and a
-/// head apart from the embedding.
+/// head apart from the embedding; of some, with experts in place of the feed-forward block.
 package struct SyntheticShape: Sendable, Equatable {
   package var width: Int
   package var layerCount: Int
@@ -17,17 +17,27 @@ package struct SyntheticShape: Sendable, Equatable {
   package var keyValueHeadCount: Int
   package var vocabularySize: Int
   package var contextLength: Int
+  package var experts: Architecture.Experts?
 
   /// What `parsing` takes, for help and errors.
   package static let syntax =
-    "tiny, 1.1B, 7B or WIDTHxLAYERSxFFN[xHEADS[xKVHEADS[xVOCABULARY[xCONTEXT]]]]"
+    "tiny, 1.1B, 7B, tiny-moe, 2.6B-moe or WIDTHxLAYERSxFFN[xHEADS[xKVHEADS[xVOCABULARY[xCONTEXT]]]]"
 
-  /// Shapes with a name: that of TinyLlama 1.1B, of Llama 2 7B, and one for tests.
+  /// Shapes with a name: that of TinyLlama 1.1B, of Llama 2 7B, and one for tests; mixtures of 64
+  /// experts and of 8.
   package static let named: [(name: String, shape: SyntheticShape)] = [
     ("tiny", SyntheticShape([64, 2, 192, 4, 2, 512, 256])),
     ("1.1B", SyntheticShape([2048, 22, 5632, 32, 4, 32_000, 2048])),
     ("7B", SyntheticShape([4096, 32, 11_008, 32, 32, 32_000, 4096])),
+    ("tiny-moe", SyntheticShape([64, 2, 64, 4, 2, 512, 256], experts: 8, used: 2)),
+    ("2.6B-moe", SyntheticShape([1024, 16, 768, 16, 4, 32_000, 2048], experts: 64, used: 8)),
   ]
+
+  /// The same, with experts of that feed-forward width.
+  private init(_ sizes: [Int], experts: Int, used: Int) {
+    self.init(sizes)
+    self.experts = .init(count: experts, used: used, width: sizes[2], normalizes: true)
+  }
 
   /// In the order of `syntax`; exactly seven.
   private init(_ sizes: [Int]) {
@@ -93,14 +103,15 @@ package struct SyntheticShape: Sendable, Equatable {
 
   package var architecture: Architecture {
     Architecture(
-      name: "LlamaForCausalLM", vocabularySize: vocabularySize, width: width,
+      name: experts == nil ? "LlamaForCausalLM" : "Qwen3MoeForCausalLM",
+      vocabularySize: vocabularySize, width: width,
       layerCount: layerCount, feedForwardWidth: feedForwardWidth, contextLength: contextLength,
       norm: .init(kind: .rootMeanSquare, epsilon: 1e-5),
       position: .rotary(base: 10_000, dimensions: width / headCount, pairing: .halves),
       attention: .init(
         headCount: headCount, keyValueHeadCount: keyValueHeadCount,
         headDimension: width / headCount),
-      feedForward: .init(kind: .gated, activation: .silu), tiedHead: false)
+      feedForward: .init(kind: .gated, activation: .silu, experts: experts), tiedHead: false)
   }
 
   /// Rows and columns of a layer's matrix.
@@ -111,6 +122,12 @@ package struct SyntheticShape: Sendable, Equatable {
     case .key, .value: (keyWidth, width)
     case .gate, .up: (feedForwardWidth, width)
     case .down: (width, feedForwardWidth)
+    case .router: (experts?.count ?? 0, width)
+    case .sharedGate: (1, width)
     }
+  }
+  /// The same of an expert's.
+  func size(of matrix: TensorName.ExpertMatrix) -> (rows: Int, columns: Int) {
+    size(of: matrix == .down ? TensorName.Matrix.down : .up)
   }
 }

@@ -1,4 +1,5 @@
 import EmberModel
+import EmberTokenizer
 
 /// From the logits of a prompt to the end of the text: pass after pass over the weights, each with
 /// the last token and what is guessed to follow it.
@@ -13,8 +14,9 @@ struct DecodeLoop {
   let speculator: Speculator?
   /// The text, prompt included.
   var history: [Int32]
-  /// Tokens that end the text and are no part of it.
-  let endTokens: [Int32]
+  private let tokenizer: Tokenizer
+  /// Where the text stands in the grammar, if there is one.
+  private var matcher: GrammarMatcher?
   /// The last token and what may follow it.
   private var pass: [Int32] = []
   /// What was drawn in the pass.
@@ -22,12 +24,19 @@ struct DecodeLoop {
 
   init(
     session: InferenceSession, options: TextGenerator.Options, speculation: Speculation?,
-    prompt: [Int32], endTokens: [Int32]
-  ) {
+    prompt: [Int32], tokenizer: Tokenizer
+  ) throws(GenerationError) {
     self.session = session
     self.options = options
-    self.endTokens = endTokens
-    sampler = Sampler(options: options.sampling, seed: options.seed, kernels: session.kernels)
+    self.tokenizer = tokenizer
+    if let grammar = options.grammar {
+      let size = session.model.architecture.vocabularySize
+      matcher = try GrammarMatcher(
+        grammar, GrammarTokens(tokenizer, vocabularySize: size), after: prompt.last)
+    }
+    sampler = Sampler(
+      options: options.sampling, seed: options.seed, promptLength: prompt.count,
+      kernels: session.kernels)
     history = prompt
     // Room for the whole text, so that a token allocates nothing.
     let room = min(options.maximumTokens ?? .max, session.contextLength - session.position + 1)
@@ -57,6 +66,7 @@ struct DecodeLoop {
     var isFirst = true
     while true {
       let remaining = options.maximumTokens.map { $0 - result.ids.count } ?? .max
+      if matcher?.isComplete ?? false { return .grammarComplete }
       if remaining <= 0 { return .maximumTokens }
       if isCancelled() { return .cancelled }
       let before = history.count
@@ -75,7 +85,7 @@ struct DecodeLoop {
       }
       for (index, id) in chosen.enumerated() {
         if !isFirst { result.decodeSteps += 1 }
-        if endTokens.contains(id) { return .endOfSequence }
+        if let reason = options.reasonToStop(at: id, tokenizer) { return reason }
         result.ids.append(id)
         if try take(id) {
           // What was chosen beyond it is no part of the text.
@@ -104,7 +114,8 @@ struct DecodeLoop {
         let id = try choose(logits)
         guard index + 1 < pass.count, pass[index + 1] == id else { return false }
         accepted += 1
-        return !endTokens.contains(id)
+        if matcher?.isComplete ?? false { return false }
+        return options.reasonToStop(at: id, tokenizer) == nil
       } catch {
         failure = error
         return false
@@ -118,9 +129,13 @@ struct DecodeLoop {
   private mutating func choose(
     _ logits: UnsafeMutableBufferPointer<Float>
   ) throws(GenerationError) -> Int32 {
+    try matcher?.restrict(logits, position: history.count, options, tokenizer)
     let id = try sampler.next(logits, history: history)
     chosen.append(id)
-    if !endTokens.contains(id) { history.append(id) }
+    if options.reasonToStop(at: id, tokenizer) == nil {
+      history.append(id)
+      try matcher?.accept(id)
+    }
     return id
   }
 }

@@ -45,8 +45,9 @@ public final class DraftModel {
   }
 
   /// Makes ready for a new text.
-  func begin(options: SamplingOptions, capacity: Int) {
-    sampler = Sampler(options: options, seed: 0, kernels: session.kernels)
+  func begin(options: SamplingOptions, promptLength: Int, capacity: Int) {
+    sampler = Sampler(
+      options: options, seed: 0, promptLength: promptLength, kernels: session.kernels)
     session.truncate(to: 0)
     confirmed = 0
     tokens.removeAll(keepingCapacity: true)

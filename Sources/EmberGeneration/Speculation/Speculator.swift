@@ -53,7 +53,8 @@ package final class Speculator {
     maximumDraft = max(0, min(speculation.maximumDraft, chunkLength - 1))
     now = speculation.now
     draftModel = speculation.draftModel
-    draftModel?.begin(options: options, capacity: capacity + maximumDraft)
+    draftModel?.begin(
+      options: options, promptLength: history.count, capacity: capacity + maximumDraft)
     if speculation.usesLookup { lookup = PromptLookup(capacity: capacity) }
     for id in history { observe(id) }
   }

@@ -8,7 +8,9 @@
 /// Weights that fit are mapped and computed on where they lie. Of those that do not, some slices,
 /// spread through the network, are pinned in private memory, and the others stream through a ring,
 /// read ahead of the computation in an order that is known; so every token reads what does not fit
-/// and no more. The key/value cache counts as if the context were full.
+/// and no more. Experts are neither: those that were used last stay in slots of their own, and a token
+/// reads those of its experts that are not there. The key/value cache counts as if the context were
+/// full.
 public struct MemoryPlan: Sendable, Equatable {
   /// How weights are held.
   public enum Weights: String, Sendable, Codable {
@@ -42,7 +44,15 @@ public struct MemoryPlan: Sendable, Equatable {
   public internal(set) var pinnedBytes: Int
   /// The ring that weights stream through.
   public internal(set) var ringBytes: Int
-  /// Weights read from the file for each pass with logits.
+  /// Slots for experts, each as large as the largest expert.
+  public internal(set) var expertBytes = 0
+  /// How many slots there are, and how many experts in all layers; 0 where they are mapped.
+  public internal(set) var expertSlots = 0
+  public internal(set) var expertCount = 0
+  /// Weights of the experts that a token is given to.
+  public internal(set) var expertBytesPerToken = 0
+  /// Weights read from the file for each pass with logits of one token; of experts, as many as it
+  /// comes to where the router likes all of them as much.
   public internal(set) var streamedBytes: Int
   /// Weights that a pass computes on, wherever they lie.
   public internal(set) var passBytes: Int
@@ -55,7 +65,9 @@ public struct MemoryPlan: Sendable, Equatable {
 
   /// What the process will have at most.
   public var totalBytes: Int {
-    [cacheBytes, scratchBytes, mappedBytes, pinnedBytes, ringBytes].reduce(programBytes) {
+    [
+      cacheBytes, scratchBytes, mappedBytes, pinnedBytes, ringBytes, expertBytes,
+    ].reduce(programBytes) {
       $0.addingReportingOverflow($1).overflow ? .max : $0 + $1
     }
   }

@@ -62,7 +62,9 @@ struct MemoryPlanner {
   private func mapped(_ kind: MemoryPlan.Weights, context: Int) -> MemoryPlan {
     var plan = base(context: context, chunk: request.chunkLength ?? Self.residentChunk)
     plan.weights = kind
-    plan.mappedBytes = inventory.matrixBytes + inventory.vectorBytes + inventory.encoderBytes
+    plan.mappedBytes =
+      inventory.matrixBytes + inventory.expertBytes + inventory.vectorBytes
+      + inventory.encoderBytes
     // Around what is touched, the system may map up to a large page: at either end of a table.
     plan.mappedBytes += kind == .mapped ? inventory.tableBytes : min(inventory.tableBytes, 4 << 20)
     return plan
@@ -93,10 +95,11 @@ struct MemoryPlanner {
         slots: 3)
     }
     plan.pinnableBytes = max(0, budget - plan.totalBytes)
+    if !inventory.experts.isEmpty, shareWithExperts(&plan, budget) { return plan }
     let slices = WeightSlices(
       inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes)
     plan.pinnedBytes += slices.pinnedBytes
-    plan.streamedBytes = slices.streamedBytes
+    plan.streamedBytes += slices.streamedBytes
     if slices.tickets == 0 {
       plan.ringBytes = encoderRingBytes(plan.sliceBytes, slots: plan.slots)
     }
@@ -114,7 +117,7 @@ struct MemoryPlanner {
     plan.ringBytes =
       slots * WeightSlices.slotBytes(inventory, sliceBytes: sliceBytes)
       + encoderRingBytes(sliceBytes, slots: slots)
-    plan.streamedBytes = inventory.matrixBytes
+    addExperts(&plan)
     return plan
   }
 
@@ -149,7 +152,7 @@ struct MemoryPlanner {
         scratchBytes(context: context, chunk: chunk),
         SourceEncoder.scratchBytes(architecture, contextLength: context)),
       mappedBytes: 0, pinnedBytes: 0, ringBytes: 0, streamedBytes: 0,
-      passBytes: inventory.matrixBytes + inventory.vectorBytes)
+      passBytes: inventory.matrixBytes + inventory.vectorBytes + inventory.expertBytesPerToken)
   }
 
   private func cacheBytes(_ context: Int) -> Int {

@@ -7,6 +7,8 @@ struct Residency: Sendable {
   var stream: WeightStream?
   /// Likewise of what is read once for a source.
   var encoderStream: WeightStream?
+  /// nil where all experts are in the mapping, or there are none.
+  var experts: ExpertStore?
   /// nil where norms and biases are in the mapping, too.
   var vectors: PrivateVectors?
   /// nil where tables are in the mapping, too.
@@ -46,6 +48,9 @@ struct Residency: Sendable {
       stream = try WeightStream(
         WeightSlices(model.inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes),
         of: model.file, slots: plan.slots, slotBytes: slotBytes)
+      if !model.inventory.experts.isEmpty {
+        experts = try ExpertStore(model.inventory, of: model.file, slots: plan.expertSlots)
+      }
       if let encoder = model.inventory.encoder {
         encoderStream = try WeightStream(
           WeightSlices(encoder, sliceBytes: plan.sliceBytes, pinnable: 0),
@@ -62,8 +67,7 @@ struct Residency: Sendable {
     guard let stream else { return model.weights }
     let weights = try Weights(
       file: model.file, architecture: model.architecture, vectors: vectors)
-    return weights.sliced(
-      stream.slices.ofMatrix, residual: model.architecture.residual)
+    return weights.sliced(stream.slices.ofMatrix, of: model.architecture)
   }
 
   /// Where a pass over a source finds what it computes on.
@@ -79,18 +83,20 @@ struct Residency: Sendable {
     let weights = try Weights(
       encoderOf: model.architecture, encoder, file: model.file, vectors: vectors)
     guard let encoderStream else { return weights }
-    return weights.slicedEncoder(encoderStream.slices.ofMatrix)
+    return weights.slicedEncoder(encoderStream.slices.ofMatrix, of: encoder)
   }
 
   /// What could not be read so far.
   var failure: FormatError? {
-    stream?.failure ?? encoderStream?.failure ?? tables?.embedding.failure
+    stream?.failure ?? encoderStream?.failure ?? experts?.failure ?? tables?.embedding.failure
       ?? tables?.position?.failure
   }
 
-  /// Bytes read from the file so far: slices that stream, and rows of tables.
+  /// Bytes read from the file so far: slices that stream, experts, and rows of tables.
   var bytesRead: Int {
     (stream?.bytesStreamed ?? 0) + (encoderStream?.bytesStreamed ?? 0)
-      + (tables?.embedding.bytesRead ?? 0) + (tables?.position?.bytesRead ?? 0)
+      + (experts?.statistics.bytesRead ?? 0)
+      + (tables?.embedding.bytesRead ?? 0)
+      + (tables?.position?.bytesRead ?? 0)
   }
 }

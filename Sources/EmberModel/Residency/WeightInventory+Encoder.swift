@@ -4,8 +4,7 @@ extension WeightInventory {
     guard let encoder = architecture.encoderArchitecture else { return [] }
     var names: [String] = []
     for layer in 0..<encoder.layerCount {
-      for matrix in TensorName.Matrix.inOrderOfUse(encoder.residual)
-      where matrix != .gate || encoder.feedForward.kind == .gated {
+      for matrix in TensorName.Matrix.inOrderOfUse(encoder) {
         names.append(TensorName.encoder(TensorName.weight(matrix, layer: layer)))
       }
     }
@@ -24,7 +23,8 @@ extension WeightInventory {
 
   private init(pass matrices: [Matrix]) {
     self.matrices = matrices
-    encoderMatrices = []
+    (encoderMatrices, experts) = ([], [])
+    (usedExperts, expertsPerLayer) = (0, 0)
     (vectorBytes, tableBytes, tableRowBytes, descriptionBytes) = (0, 0, 0, 0)
   }
 }

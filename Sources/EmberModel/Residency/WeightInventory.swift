@@ -15,11 +15,17 @@ public struct WeightInventory: Sendable, Equatable {
     public var byteCount: Int { rowGroups * groupStride }
   }
 
-  /// Those of the layers in the order of the forward pass, then the output head.
+  /// Those of the layers in the order of the forward pass, then the output head. Experts are none of
+  /// them.
   public let matrices: [Matrix]
   /// What is read once for a source: the encoder's matrices in the order of its pass, then those that
   /// make the keys and values of it; empty where there is no encoder.
   public let encoderMatrices: [Matrix]
+  /// Experts of all layers, those of the first layer first.
+  public let experts: [Expert]
+  /// Of a layer's experts, those that a token is given to.
+  public let usedExperts: Int
+  public let expertsPerLayer: Int
   /// Norms and biases, in bytes.
   public let vectorBytes: Int
   /// Tables that only have rows looked up: of positions, and of tokens where the head is another.
@@ -29,7 +35,7 @@ public struct WeightInventory: Sendable, Equatable {
   /// Metadata and tokenizer as they stay in memory, in bytes.
   public let descriptionBytes: Int
 
-  /// Bytes that every token reads of the matrices.
+  /// Bytes that every token reads of the matrices, experts apart.
   public var matrixBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
   /// Bytes that every source reads of its matrices.
   public var encoderBytes: Int { encoderMatrices.reduce(0) { $0 + $1.byteCount } }
@@ -54,8 +60,7 @@ public struct WeightInventory: Sendable, Equatable {
   ) {
     var names: [String] = []
     for layer in 0..<architecture.layerCount {
-      for matrix in TensorName.Matrix.inOrderOfUse(architecture.residual)
-      where matrix != .gate || architecture.feedForward.kind == .gated {
+      for matrix in TensorName.Matrix.inOrderOfUse(architecture) {
         names.append(TensorName.weight(matrix, layer: layer))
         if matrix == .attentionOutput, architecture.encoder != nil {
           names.append(TensorName.weight(cross: .query, layer: layer))
@@ -74,9 +79,15 @@ public struct WeightInventory: Sendable, Equatable {
           groupStride: tensor.layout.rowGroupStride))
     }
     let tables = [TensorName.embedding, TensorName.position].compactMap { tensors[$0] }
-    let known = Set(names + encoderNames + [TensorName.embedding, TensorName.position])
+    var known = Set(names + encoderNames + [TensorName.embedding, TensorName.position])
     self.matrices = Array(matrices.prefix(names.count))
     encoderMatrices = Array(matrices.dropFirst(names.count))
+    guard let experts = Expert.all(of: architecture, among: tensors, known: &known) else {
+      return nil
+    }
+    self.experts = experts
+    usedExperts = architecture.feedForward.experts?.used ?? 0
+    expertsPerLayer = architecture.feedForward.experts?.count ?? 0
     vectorBytes = tensors.reduce(0) {
       $0 + (known.contains($1.key) ? 0 : $1.value.layout.byteCount)
     }
@@ -98,10 +109,16 @@ public struct WeightInventory: Sendable, Equatable {
 
 extension TensorName.Matrix {
   /// As the forward pass goes through a layer.
-  static func inOrderOfUse(_ residual: Architecture.Residual) -> [Self] {
-    switch residual {
-    case .sequential: [.query, .key, .value, .attentionOutput, .up, .gate, .down]
-    case .parallel: [.query, .key, .value, .up, .gate, .attentionOutput, .down]
-    }
+  static func inOrderOfUse(_ architecture: Architecture) -> [Self] {
+    let heads: [Self] = [.query, .key, .value]
+    let block: [Self] =
+      switch (architecture.residual, architecture.feedForward.experts) {
+      case (.sequential, nil): [.attentionOutput, .up, .gate, .down]
+      case (.parallel, nil): [.up, .gate, .attentionOutput, .down]
+      // The shared expert is done with before the experts' outputs are added.
+      case (.sequential, _): [.attentionOutput, .router, .up, .gate, .sharedGate, .down]
+      case (.parallel, _): [.router, .up, .gate, .sharedGate, .down, .attentionOutput]
+      }
+    return (heads + block).filter { architecture.has($0) }
   }
 }

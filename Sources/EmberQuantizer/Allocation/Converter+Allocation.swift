@@ -79,7 +79,7 @@ extension Converter {
   }
 
   private func isFree(_ tensor: CheckpointTensor, in source: Checkpoint) -> Bool {
-    type(of: tensor, in: source) != .f32
+    type(of: tensor, in: source) != .f32 && !QuantizationOptions.staysHalf(tensor.name)
       && !options.tensorTypes.contains { $0.fits(tensor.name) }
   }
 

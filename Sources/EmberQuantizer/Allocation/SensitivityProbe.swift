@@ -41,7 +41,8 @@ final class SensitivityProbe {
     self.windows = windows
     length = windows.map(\.count).max() ?? 0
     kernels = .best
-    team = ThreadTeam(threadCount: threads, phaseCapacity: LayerRunner.phaseCapacity)
+    team = ThreadTeam(
+      threadCount: threads, phaseCapacity: LayerRunner.phaseCapacity(of: architecture))
     let bytes = Self.byteCount(source, windows: windows.count, length: length)
     let available = memoryLimit ?? AvailableMemory.bytes
     if bytes > available {

@@ -30,7 +30,8 @@ final class CalibrationRun {
     kernel = .beside(options.kernels)
     team = ThreadTeam(
       threadCount: options.threads ?? ThreadCount.recommended,
-      phaseCapacity: max(LayerRunner.phaseCapacity, MomentAccumulator.phaseCapacity))
+      phaseCapacity: max(
+        LayerRunner.phaseCapacity(of: architecture), MomentAccumulator.phaseCapacity))
     runner = try LayerRunner(
       architecture: architecture, windowLength: windows.length, team: team,
       kernels: options.kernels)
@@ -68,7 +69,7 @@ final class CalibrationRun {
     let source = CheckpointWeights(tensors, path: path, team: team)
     let weights = try Weights.Layer(index, of: architecture, from: source)
     var sums: [CalibrationSite.Kind: MomentAccumulator] = [:]
-    for kind in CalibrationSite.Kind.ofLayer {
+    for kind in CalibrationSite.Kind.ofLayer(in: architecture) {
       let columns = CalibrationSite(kind, layer: index).columns(in: architecture)
       sums[kind] = MomentAccumulator(columns: columns, detail: detail, kernel: kernel)
     }
@@ -81,7 +82,7 @@ final class CalibrationRun {
         }
       }
     }
-    for kind in CalibrationSite.Kind.ofLayer {
+    for kind in CalibrationSite.Kind.ofLayer(in: architecture) {
       guard let sum = sums.removeValue(forKey: kind) else { continue }
       try handOn(sum, at: CalibrationSite(kind, layer: index), to: sink)
     }

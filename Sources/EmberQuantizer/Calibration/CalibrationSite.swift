@@ -17,15 +17,18 @@ public struct CalibrationSite: Sendable, Hashable, CustomStringConvertible {
     case query = 0
     /// The heads' outputs, [headCount · headDimension]: attention output.
     case attentionOutput = 1
-    /// The norm's output before the feed-forward block, [width]: up, gate.
+    /// The norm's output before the feed-forward block, [width]: up, gate, those of all experts.
     case up = 2
     /// The activation's product, [feedForwardWidth]: down.
     case down = 3
     /// The final norm's output, [width]: head.
     case head = 4
 
-    /// Those that every layer has, in the order of the forward pass.
-    public static let ofLayer: [Kind] = [.query, .attentionOutput, .up, .down]
+    /// Those that every layer of a model has, in the order of the forward pass. An expert's down has
+    /// none: each sees tokens of its own, often few.
+    public static func ofLayer(in architecture: Architecture) -> [Kind] {
+      [.query, .attentionOutput, .up, .down].filter { $0 != .down || architecture.has(.down) }
+    }
   }
 
   public let kind: Kind
@@ -52,17 +55,22 @@ public struct CalibrationSite: Sendable, Hashable, CustomStringConvertible {
     }
     let parts = name.split(separator: ".", maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count == 3, parts[0] == "layers", let layer = Int(parts[1]), layer >= 0,
-      parts[2].hasSuffix(".weight"),
-      let matrix = TensorName.Matrix(rawValue: String(parts[2].dropLast(7)))
+      parts[2].hasSuffix(".weight")
     else { return nil }
-    self.init(Self.kind(of: matrix), layer: layer)
+    if let matrix = TensorName.Matrix(rawValue: String(parts[2].dropLast(7))) {
+      self.init(Self.kind(of: matrix), layer: layer)
+    } else if let matrix = TensorName.expertMatrix(name), matrix != .down {
+      self.init(.up, layer: layer)
+    } else {
+      return nil
+    }
   }
 
   private static func kind(of matrix: TensorName.Matrix) -> Kind {
     switch matrix {
     case .query, .key, .value: .query
     case .attentionOutput: .attentionOutput
-    case .gate, .up: .up
+    case .router, .gate, .up, .sharedGate: .up
     case .down: .down
     }
   }
@@ -94,7 +102,7 @@ public struct CalibrationSite: Sendable, Hashable, CustomStringConvertible {
   /// All sites of a model, in the order of the forward pass.
   public static func all(in architecture: Architecture) -> [CalibrationSite] {
     (0..<architecture.layerCount).flatMap { layer in
-      Kind.ofLayer.map { CalibrationSite($0, layer: layer) }
+      Kind.ofLayer(in: architecture).map { CalibrationSite($0, layer: layer) }
     } + [.head]
   }
 }

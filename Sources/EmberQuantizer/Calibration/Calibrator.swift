@@ -154,7 +154,7 @@ public struct Calibrator: Sendable {
   private func refuseTooLarge(_ architecture: Architecture) throws(CalibrationError) {
     var total = 0
     var largest = 0
-    for kind in CalibrationSite.Kind.ofLayer {
+    for kind in CalibrationSite.Kind.ofLayer(in: architecture) {
       let columns = CalibrationSite(kind, layer: 0).columns(in: architecture)
       let bytes = MomentAccumulator.byteCount(columns: columns, detail: options.detail) ?? .max
       largest = max(largest, bytes / 2)

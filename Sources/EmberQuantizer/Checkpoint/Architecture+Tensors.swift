@@ -1,12 +1,9 @@
 import EmberModel
 
 extension Architecture {
-  /// The matrices of each layer, in the order of a model file.
+  /// The matrices of each layer, in the order of a model file; experts' come behind them.
   var layerMatrices: [TensorName.Matrix] {
-    switch feedForward.kind {
-    case .gated: TensorName.Matrix.allCases
-    case .plain: TensorName.Matrix.allCases.filter { $0 != .gate }
-    }
+    TensorName.Matrix.allCases.filter { has($0) }
   }
 
   /// The rows of a matrix: its outputs.
@@ -16,13 +13,15 @@ extension Architecture {
     case .key, .value: attention.keyValueHeadCount * attention.headDimension
     case .attentionOutput, .down: width
     case .gate, .up: feedForwardWidth
+    case .router: feedForward.experts?.count ?? 0
+    case .sharedGate: 1
     }
   }
 
   /// The columns of a matrix: its inputs.
   func inputs(of matrix: TensorName.Matrix) -> Int {
     switch matrix {
-    case .query, .key, .value, .gate, .up: width
+    case .query, .key, .value, .router, .gate, .up, .sharedGate: width
     case .attentionOutput: attention.headCount * attention.headDimension
     case .down: feedForwardWidth
     }

@@ -66,6 +66,9 @@ extension Checkpoint {
         })
       if onlyValues { continue }
       try fold(norm: .attention, into: [.query, .key, .value])
+      // A mixture's norm is read by a router and every expert: looking through all of them for the
+      // sake of a column is not worth it.
+      if architecture.feedForward.experts != nil { continue }
       try fold(norm: .feedForward, into: [.gate, .up])
       if architecture.feedForward.kind == .gated {
         try fold(
@@ -73,14 +76,13 @@ extension Checkpoint {
       }
     }
     if scalings.isEmpty { return self }
-    return Checkpoint(
-      architecture: architecture,
-      tensors: tensors.map { tensor in
-        var tensor = tensor
-        tensor.scaling = scalings[tensor.name]
-        return tensor
-      }, tokenizerSource: tokenizerSource, beginOfSequence: beginOfSequence,
-      endOfSequence: endOfSequence, provenance: provenance, warnings: warnings)
+    var folded = self
+    folded.tensors = tensors.map { tensor in
+      var tensor = tensor
+      tensor.scaling = scalings[tensor.name]
+      return tensor
+    }
+    return folded
   }
 
   /// The factors that bring sizes of emergent columns to the typical one; nil where there are none.

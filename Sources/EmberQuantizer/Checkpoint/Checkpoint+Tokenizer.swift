@@ -16,10 +16,20 @@ extension Checkpoint {
     case .huggingFace(let path):
       let tokenizer = try Tokenizer.huggingFace(
         tokenizerJSON: path, beginOfSequence: beginOfSequence, endOfSequence: endOfSequence)
-      return (tokenizer, try warnings(of: tokenizer, path: path))
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
     case .marian(let folder):
       let tokenizer = try marianTokenizer(folder, TokenizerSource.marianSource)
-      return (tokenizer, try warnings(of: tokenizer, path: folder))
+      return (tokenizer, try paddingWarnings(tokenizer, path: folder))
+    case .other(let path):
+      guard let tokenizer = try Tokenizer.file(path) else {
+        throw TokenizerError.unsupported(
+          path: path.string, field: "the file", found: "none of these",
+          supported: "SentencePiece and tiktoken models")
+      }
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
+    case .gguf(let vocabulary, let path):
+      let tokenizer = try Tokenizer.gguf(vocabulary, path: path.string)
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
     }
   }
 
@@ -39,8 +49,10 @@ extension Checkpoint {
       endOfSequence: endOfSequence)
   }
 
-  private func warnings(of tokenizer: Tokenizer, path: FilePath) throws -> [String] {
-    let (tokens, rows) = (tokenizer.vocabularySize, architecture.vocabularySize)
+  /// Says that the embedding table has more rows than there are tokens; fewer are an error.
+  private func paddingWarnings(_ tokenizer: Tokenizer, path: FilePath) throws -> [String] {
+    let rows = architecture.vocabularySize
+    let tokens = tokenizer.vocabularySize
     if tokens > rows {
       throw QuantizerError.vocabularyMismatch(
         tokenizer: path.string, tokens: tokens, embeddingRows: rows)

@@ -1,4 +1,5 @@
 import EmberModel
+import EmberTokenizer
 import SystemPackage
 
 /// A trained checkpoint: a description of the model and its tensors under canonical names.
@@ -19,7 +20,7 @@ public struct Checkpoint: Sendable {
   public let architecture: Architecture
   /// Embedding, positions, the layers (norm, query, key, value, output, norm, gate, up, down;
   /// each weight before its bias), the final norm, and the head unless it is tied.
-  public let tensors: [CheckpointTensor]
+  public internal(set) var tensors: [CheckpointTensor]
   /// The tokenizer's file, where one was named or found beside the weights.
   public let tokenizerSource: TokenizerSource?
   /// The id that a text begins with, if the checkpoint names one within its vocabulary.
@@ -30,6 +31,11 @@ public struct Checkpoint: Sendable {
   public let provenance: CheckpointProvenance
   /// What a user should know although it stops nothing, such as tensors that no one asked for.
   public let warnings: [String]
+  /// The Jinja template that lays out a conversation, if the checkpoint has one; only text so far.
+  public internal(set) var chatTemplate: String? = nil
+  /// All ids that end a reply, sorted, where the checkpoint names more than `endOfSequence`; empty
+  /// where it does not.
+  public internal(set) var stopTokens: [Int] = []
 }
 
 /// A tokenizer's file and how to read it.
@@ -40,6 +46,10 @@ public enum TokenizerSource: Sendable, Equatable {
   case huggingFace(FilePath)
   /// A folder with `source.spm`, `target.spm` and `vocab.json`, as Marian's translators have them.
   case marian(FilePath)
+  /// A file whose contents say what it is: SentencePiece's or tiktoken's `tokenizer.model`.
+  case other(FilePath)
+  /// What a GGUF file says of its tokenizer.
+  case gguf(GGUFVocabulary, file: FilePath)
 }
 
 /// Where a model's weights come from, as a model file records it.
@@ -47,7 +57,7 @@ public enum TokenizerSource: Sendable, Equatable {
 /// The same checkpoint gives the same record wherever and whenever it is read: no time stamps,
 /// no absolute paths.
 public struct CheckpointProvenance: Codable, Sendable, Equatable {
-  /// The kind of checkpoint, such as `llama2.c version 0` or `safetensors`.
+  /// The kind of checkpoint: `llama2.c version 0`, `safetensors`, `PyTorch`, `GGUF version 3`.
   public var format: String
   /// The last component of the checkpoint's path.
   public var name: String

@@ -8,10 +8,11 @@ extension CheckpointError: CustomStringConvertible {
       "\(shown(path)): no such file or folder; check the path"
     case .noConfiguration(let folder):
       "\(shown(folder)): a folder without config.json; expected a Hugging Face folder"
-        + " (config.json and model.safetensors) or the path of a llama2.c .bin file"
+        + " (config.json and model.safetensors or pytorch_model.bin) or the path of a .gguf file or"
+        + " a llama2.c .bin file"
     case .noWeights(let folder):
-      "\(shown(folder)): no weights; expected model.safetensors or"
-        + " model.safetensors.index.json beside config.json"
+      "\(shown(folder)): no weights; expected model.safetensors, pytorch_model.bin or"
+        + " an .index.json of one of them beside config.json"
     case .unreadable(let path, let operation, let errno):
       "\(shown(path)): cannot \(operation): \(errno)"
     case .notAFile(let path):
@@ -22,7 +23,7 @@ extension CheckpointError: CustomStringConvertible {
       "\(shown(path)): wrong size: its header calls for \(expected) bytes, found \(found) ("
         + (found < expected
           ? "\(expected - found) missing); the file is truncated, fetch it again"
-          : "\(found - expected) too many); not a llama2.c version 0 file, or a damaged one")
+          : "\(found - expected) too many); not a llama2.c file, or a damaged one")
     case .endedEarly(let path, let offset, let missing):
       "\(shown(path)): ended early: \(missing) bytes missing at offset \(offset);"
         + " the file changed while it was read"
@@ -37,6 +38,17 @@ extension CheckpointError: CustomStringConvertible {
     case .damagedRecord(let path, let tensor, let problem):
       "\(shown(path)): damaged safetensors header: tensor '\(shown(tensor))':"
         + " \(shown(problem, limit: 200)); fetch the file again"
+    case .damagedGGUF(let path, let problem):
+      "\(shown(path)): damaged GGUF header: \(shown(problem, limit: 200)); fetch the file again"
+    case .damagedTorch(let path, let problem):
+      "\(shown(path)): damaged PyTorch checkpoint: \(shown(problem, limit: 200));"
+        + " fetch the file again"
+    case .damagedPickle(let path, let offset, let problem):
+      "\(shown(path)): damaged pickle: at byte \(offset): \(shown(problem, limit: 200));"
+        + " fetch the file again"
+    case .refusedPickle(let path, let offset, let found):
+      "\(shown(path)): refused pickle: at byte \(offset): \(shown(found, limit: 200)), which could"
+        + " run code; nothing was run; expected a dictionary of tensors"
     case .damagedJSON(let path, let problem):
       "\(shown(path)): not valid JSON: \(shown(problem, limit: 200))"
     case .damagedIndex(let path, let problem):
@@ -47,7 +59,8 @@ extension CheckpointError: CustomStringConvertible {
       "\(shown(path)): \(key): expected \(expected), found \(shown(found))"
     case .unsupportedFormat(let path, let found):
       "\(shown(path)): \(found) is not supported yet; supported: a Hugging Face folder with"
-        + " config.json and model.safetensors (F32, F16, BF16), a llama2.c version 0 .bin file"
+        + " config.json and model.safetensors or pytorch_model.bin (F64, F32, F16, BF16), a GGUF file"
+        + " of version 2 or 3, a llama2.c .bin file of version 0, 1 or 2"
     case .unknownArchitecture(let path, let found, let known):
       "\(shown(path)): unknown architecture \(shown(found)); known: "
         + known.joined(separator: ", ")
@@ -55,10 +68,11 @@ extension CheckpointError: CustomStringConvertible {
       "\(shown(path)): \(key) = \(shown(found)) is not supported yet; supported: \(supported)"
     case .unsupportedType(let path, let tensor, let found):
       "\(shown(path)): tensor '\(shown(tensor))' has type \(shown(found)), which is not"
-        + " supported yet; supported: F32, F16, BF16"
+        + " supported yet; supported: F64, F32, F16, BF16, and in GGUF Q8_0, Q4_0, Q4_1, Q5_0, Q5_1,"
+        + " Q4_K, Q5_K, Q6_K"
     case .missingTensor(let path, let tensor):
       "\(shown(path)): the tensor '\(shown(tensor))' is missing;"
-        + " config.json and the weights do not belong together, or the weights are incomplete"
+        + " configuration and weights do not belong together, or the weights are incomplete"
     case .wrongShape(let path, let tensor, let expected, let found):
       "\(shown(path)): tensor '\(shown(tensor))' has the wrong shape: expected \(expected)"
         + " by the configuration, found \(found)"

@@ -11,7 +11,7 @@ public enum CheckpointError: Error, Sendable, Equatable {
   case notFound(path: FilePath)
   /// A folder without `config.json`.
   case noConfiguration(folder: FilePath)
-  /// A folder with `config.json` but no safetensors file beside it.
+  /// A folder with `config.json` but no weights beside it.
   case noWeights(folder: FilePath)
 
   // MARK: Unreadable
@@ -37,6 +37,12 @@ public enum CheckpointError: Error, Sendable, Equatable {
   case damagedHeader(path: FilePath, problem: String)
   /// One tensor's record in the header of a safetensors file is broken.
   case damagedRecord(path: FilePath, tensor: String, problem: String)
+  /// The header of a GGUF file is broken: metadata or directory of tensors.
+  case damagedGGUF(path: FilePath, problem: String)
+  /// A file that PyTorch saved is broken: the archive, or what its tensors say of themselves.
+  case damagedTorch(path: FilePath, problem: String)
+  /// The pickle in such a file is broken; the offset is that of the instruction in the pickle.
+  case damagedPickle(path: FilePath, offset: Int, problem: String)
   /// Text that is not the JSON it should be.
   case damagedJSON(path: FilePath, problem: String)
   /// The index of a sharded checkpoint names what is not there or may not be.
@@ -56,6 +62,10 @@ public enum CheckpointError: Error, Sendable, Equatable {
   case unsupportedSetting(path: FilePath, key: String, found: String, supported: String)
   /// A needed tensor is stored in an element type that Ember does not read.
   case unsupportedType(path: FilePath, tensor: String, found: String)
+
+  /// A pickle contains what could run code in Python, or what no checkpoint of weights needs: it is
+  /// read no further. The offset is that of the instruction in the pickle.
+  case refusedPickle(path: FilePath, offset: Int, found: String)
 
   // MARK: Invalid weights
 
@@ -89,9 +99,11 @@ public enum CheckpointError: Error, Sendable, Equatable {
     case .notFound, .noConfiguration, .noWeights: .notFound
     case .unreadable, .notAFile: .unreadable
     case .emptyFile, .wrongSize, .endedEarly, .tooLarge, .implausibleHeader, .damagedHeader,
-      .damagedRecord, .damagedJSON, .damagedIndex, .missingKey, .invalidValue:
+      .damagedRecord, .damagedGGUF, .damagedTorch, .damagedPickle, .damagedJSON, .damagedIndex,
+      .missingKey, .invalidValue:
       .damaged
-    case .unsupportedFormat, .unknownArchitecture, .unsupportedSetting, .unsupportedType:
+    case .unsupportedFormat, .unknownArchitecture, .unsupportedSetting, .unsupportedType,
+      .refusedPickle:
       .unsupported
     case .missingTensor, .wrongShape, .vocabularyMismatch, .notFinite: .invalidWeights
     }

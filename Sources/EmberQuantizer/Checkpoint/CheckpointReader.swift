@@ -6,9 +6,12 @@ import SystemPackage
 ///
 /// | path | read as |
 /// | --- | --- |
-/// | a folder with `config.json` | Hugging Face: safetensors, one file or shards |
-/// | a `.safetensors` file beside a `config.json` | the same, with these weights |
-/// | any other file | llama2.c version 0, if its header is plausible |
+/// | a folder with `config.json` | Hugging Face: safetensors, or else `pytorch_model.bin` |
+/// | a file of these beside a `config.json` | the same, with these weights |
+/// | a file that begins with `GGUF` | GGUF of version 2 or 3: model and tokenizer |
+/// | any other file | llama2.c version 0, 1 or 2, if its header is plausible |
+///
+/// What each may hold is described in docs/checkpoints.md.
 public enum CheckpointReader {
   /// Opens a checkpoint; reads headers and configuration only, a few kilobytes for most models.
   ///
@@ -42,17 +45,34 @@ public enum CheckpointReader {
       return try HuggingFaceReader.open(
         folder: path, weightsFile: nil, name: name, tokenizer: named)
     case .file where path.extension == "safetensors":
-      let folder = path.removingLastComponent()
-      // A bare file name leaves an empty path, which means the current folder.
-      let parent = folder.isEmpty ? FilePath(".") : folder
-      guard PathKind(of: parent.appending(HuggingFaceReader.configurationName)) != .nothing else {
-        throw .noConfiguration(folder: parent)
+      return try openBesideConfiguration(path, name: name, tokenizer: named)
+    case .file:
+      let file = try CheckpointFile(opening: path)
+      let start = try file.bytes(in: 0..<min(file.size, 4))
+      if start == GGUFFile.magic {
+        return try GGUFReader.open(path, name: name, tokenizer: named)
       }
-      return try HuggingFaceReader.open(
-        folder: parent, weightsFile: path, name: name, tokenizer: named)
-    case .file, .other, .nothing:
+      if TorchWeights.matches(start) {
+        return try openBesideConfiguration(path, name: name, tokenizer: named)
+      }
+      return try Llama2CReader.open(path, name: name, tokenizer: named)
+    case .other, .nothing:
       return try Llama2CReader.open(path, name: name, tokenizer: named)
     }
+  }
+
+  /// Opens a file of tensors whose meaning `config.json` in its folder tells.
+  private static func openBesideConfiguration(
+    _ path: FilePath, name: String, tokenizer: TokenizerSource?
+  ) throws(CheckpointError) -> Checkpoint {
+    let folder = path.removingLastComponent()
+    // A bare file name leaves an empty path, which means the current folder.
+    let parent = folder.isEmpty ? FilePath(".") : folder
+    guard PathKind(of: parent.appending(HuggingFaceReader.configurationName)) != .nothing else {
+      throw .noConfiguration(folder: parent)
+    }
+    return try HuggingFaceReader.open(
+      folder: parent, weightsFile: path, name: name, tokenizer: tokenizer)
   }
 
   /// The kind of a tokenizer that the user named.
@@ -60,7 +80,11 @@ public enum CheckpointReader {
     _ path: FilePath
   ) throws(CheckpointError) -> TokenizerSource {
     _ = try CheckpointFile(opening: path)
-    return path.extension?.lowercased() == "json" ? .huggingFace(path) : .llama2c(path)
+    return switch path.extension?.lowercased() {
+    case "json": .huggingFace(path)
+    case "model", "spm": .other(path)
+    default: .llama2c(path)
+    }
   }
 
   /// The last component of a path, also where it is `.` or ends in `..`.

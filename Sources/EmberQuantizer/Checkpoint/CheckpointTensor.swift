@@ -15,7 +15,9 @@ public struct CheckpointTensor: Sendable {
   public let columns: Int
   /// What the checkpoint calls it; three tensors may be parts of one stored tensor.
   public let storedName: String
-  let storage: StoredMatrix
+  var storage: StoredMatrix
+  /// What reading adds to every element, before any factor.
+  var addend: Float = 0
   /// Factors that reading applies.
   var scaling: TensorScaling?
 
@@ -54,6 +56,9 @@ public struct CheckpointTensor: Sendable {
         path: storage.file.path, tensor: name, storedAs: storedName,
         row: rows.lowerBound + index / columns, column: index % columns,
         value: values[index].isNaN ? "NaN" : "infinity")
+    }
+    if addend != 0 {
+      for index in 0..<count { buffer[index] += addend }
     }
     applyScaling(rows, buffer)
   }

@@ -116,7 +116,7 @@ struct ConversionMemory {
     let detail: SecondMoments.Detail = options.recipe == .best ? .full : .diagonal
     var moments: [Int] = []
     var largest = 0
-    for kind in CalibrationSite.Kind.ofLayer {
+    for kind in CalibrationSite.Kind.ofLayer(in: architecture) {
       let columns = CalibrationSite(kind, layer: 0).columns(in: architecture)
       let bytes = MomentAccumulator.byteCount(columns: columns, detail: detail) ?? .max
       moments.append(bytes)

@@ -214,7 +214,8 @@ public struct Converter: Sendable {
       source: .init(
         format: provenance.format, name: provenance.name, files: provenance.files,
         bytes: provenance.byteCount, types: provenance.storedTypes),
-      writtenBy: "ember \(Self.version)")
+      writtenBy: "ember \(Self.version)", chatTemplate: source.chatTemplate,
+      stopTokens: source.stopTokens.isEmpty ? nil : source.stopTokens)
   }
 
   /// The version that files say they were written by.
@@ -229,12 +230,15 @@ public struct Converter: Sendable {
     let isFolder = (try? FileManager.default.contentsOfDirectory(atPath: checkpoint.string)) != nil
     let folder = isFolder ? checkpoint : checkpoint.removingLastComponent()
     let beside = [
-      "config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer.bin",
+      "config.json", "model.safetensors.index.json", "pytorch_model.bin.index.json",
+      "tokenizer.json", "tokenizer.bin", "tokenizer.model", "spiece.model",
       "tokenizer_config.json", "generation_config.json",
+      "chat_template.jinja",
     ]
     inputs += (source.provenance.files + beside).map { resolved(folder.appending($0)) }
     switch source.tokenizerSource {
-    case .llama2c(let path), .huggingFace(let path): inputs.append(resolved(path))
+    case .llama2c(let path), .huggingFace(let path), .other(let path), .gguf(_, file: let path):
+      inputs.append(resolved(path))
     case .marian(let folder):
       inputs += [
         TokenizerSource.marianSource, TokenizerSource.marianTarget,

@@ -16,6 +16,8 @@ struct InputImportance {
   private let architecture: Architecture
   /// E[x²] by the name of the norm or matrix that x comes from.
   private var squares: [String: [Float]] = [:]
+  /// The same of one expert's gate and up, behind which its down comes: no other is of use by then.
+  private var expert: (stem: String, squares: [TensorName.ExpertMatrix: [Float]])?
 
   init(architecture: Architecture) {
     self.architecture = architecture
@@ -35,6 +37,12 @@ struct InputImportance {
 
   /// Takes in the sizes of a matrix's outputs, Σ E[x²]·w² per row.
   mutating func add(rowSquares: [Float], named name: String) {
+    if let matrix = TensorName.expertMatrix(name) {
+      let stem = Self.stem(ofExpert: name)
+      if expert?.stem != stem { expert = (stem, [:]) }
+      expert?.squares[matrix] = rowSquares
+      return
+    }
     add(rowSquares, at: name)
   }
 
@@ -44,6 +52,12 @@ struct InputImportance {
     } else {
       squares[key] = values
     }
+  }
+
+  /// `layers.3.feed_forward.experts.7`
+  private static func stem(ofExpert name: String) -> String {
+    // Of seven parts the first five.
+    name.split(separator: ".").prefix(5).joined(separator: ".")
   }
 
   /// How much an error in each input column counts: E[x²] over its median for feature dimensions,
@@ -65,16 +79,23 @@ struct InputImportance {
     if name == TensorName.head { return squares[TensorName.finalNorm] }
     let parts = name.split(separator: ".", maxSplits: 2)
     guard parts.count == 3, parts[0] == "layers", let layer = Int(parts[1]),
-      parts[2].hasSuffix(".weight"),
-      let matrix = TensorName.Matrix(rawValue: String(parts[2].dropLast(7)))
+      parts[2].hasSuffix(".weight")
     else { return nil }
+    if let matrix = TensorName.expertMatrix(name) {
+      if matrix != .down { return squares[TensorName.weight(.feedForward, layer: layer)] }
+      guard let expert, expert.stem == Self.stem(ofExpert: name),
+        let gate = expert.squares[.gate], let up = expert.squares[.up]
+      else { return nil }
+      return zip(gate, up).map { $0 * $1 }
+    }
+    guard let matrix = TensorName.Matrix(rawValue: String(parts[2].dropLast(7))) else { return nil }
     func rows(_ matrix: TensorName.Matrix) -> [Float]? {
       self.squares[TensorName.weight(matrix, layer: layer)]
     }
     switch matrix {
     case .query, .key, .value:
       return self.squares[TensorName.weight(.attention, layer: layer)]
-    case .gate, .up:
+    case .router, .gate, .up, .sharedGate:
       return self.squares[TensorName.weight(.feedForward, layer: layer)]
     case .attentionOutput:
       // A query head reads the values of the key/value head that it shares.

@@ -42,6 +42,7 @@ extension QuantizationOptions {
     {
       return .f32
     }
+    if Self.staysHalf(name) { return .f16 }
     // The last rule wins, so that a general one can come first.
     if let rule = tensorTypes.last(where: { $0.fits(name) }) { return rule.type }
     // Positions are few, and every token's stream begins with one.
@@ -56,6 +57,11 @@ extension QuantizationOptions {
   /// unevenly; a bit more for them gains several times what it does elsewhere.
   private func isEarlyDownProjection(_ name: String, _ layerCount: Int) -> Bool {
     (0..<(layerCount + 7) / 8).contains { name == TensorName.weight(.down, layer: $0) }
+  }
+
+  /// What is small, and decides which experts a token is given to or how much they count.
+  static func staysHalf(_ name: String) -> Bool {
+    [TensorName.Matrix.router, .sharedGate].contains { name.hasSuffix("\($0.rawValue).weight") }
   }
 
   private static func type(bits: Int) -> BlockType {

@@ -2,7 +2,7 @@
 ///
 /// Foundation's parsers hand out dictionaries whose String keys compare by canonical equivalence:
 /// two pieces of a vocabulary that differ only so would silently become one.
-struct JSONParser {
+package struct JSONParser {
   private let bytes: [UInt8]
   private let path: String
   private var position = 0
@@ -10,7 +10,7 @@ struct JSONParser {
   /// Deeper nesting is no tokenizer, and recursion must end before the stack does.
   private static let maximumDepth = 64
 
-  static func parse(_ bytes: [UInt8], path: String) throws(TokenizerError) -> JSONValue {
+  package static func parse(_ bytes: [UInt8], path: String) throws(TokenizerError) -> JSONValue {
     var parser = JSONParser(bytes: bytes, path: path)
     if bytes.starts(with: [0xef, 0xbb, 0xbf]) { parser.position = 3 }
     let value = try parser.value(depth: 0)

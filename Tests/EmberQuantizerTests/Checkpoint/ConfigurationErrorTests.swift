@@ -26,7 +26,8 @@ import Testing
     ("rope_theta", "1e39"), ("tie_word_embeddings", "1"), ("tie_word_embeddings", "\"yes\""),
     ("bos_token_id", "\"one\""), ("eos_token_id", "[\"two\"]"), ("architectures", "[]"),
     ("architectures", "\"LlamaForCausalLM\""), ("rope_scaling", "7"),
-    ("rope_parameters", #"{"rope_theta":"big"}"#),
+    ("rope_parameters", #"{"rope_theta":"big"}"#), ("partial_rotary_factor", "1.5"),
+    ("rope_scaling", #"{"rope_type":"llama3","factor":8.0}"#),
   ])
   func refusesBadValues(key: String, value: String) throws {
     let error = try #require(try error(key, value))
@@ -37,10 +38,9 @@ import Testing
   }
 
   @Test(arguments: [
-    ("hidden_act", "\"gelu\""), ("rope_scaling", #"{"rope_type":"llama3","factor":8.0}"#),
-    ("rope_scaling", #"{"type":"linear","factor":2.0}"#), ("sliding_window", "4096"),
-    ("rope_parameters", #"{"rope_type":"yarn","rope_theta":10000}"#),
-    ("partial_rotary_factor", "0.5"), ("quantization_config", #"{"bits":4}"#),
+    ("hidden_act", "\"mish\""), ("rope_scaling", #"{"rope_type":"mrope","factor":8.0}"#),
+    ("rope_scaling", #"{"type":"proportional","factor":2.0}"#), ("sliding_window", "4096"),
+    ("quantization_config", #"{"bits":4}"#),
   ])
   func refusesOtherMathematics(key: String, value: String) throws {
     let error = try #require(try error(key, value))
@@ -50,6 +50,8 @@ import Testing
 
   @Test(arguments: [
     ("rope_scaling", "null"), ("rope_scaling", #"{"rope_type":"default"}"#),
+    ("rope_scaling", #"{"type":"linear","factor":2.0}"#), ("hidden_act", "\"gelu\""),
+    ("partial_rotary_factor", "0.5"),
     ("rope_parameters", #"{"rope_type":"default","rope_theta":10000.0}"#), ("head_dim", "4"),
     ("sliding_window", "null"), ("bos_token_id", "null"), ("eos_token_id", "[]"),
     ("rope_theta", "10000"), ("attention_bias", "false"), ("unknown_key", "[1, {\"a\": null}]"),
@@ -81,7 +83,8 @@ import Testing
     let error = try #require(try error("architectures", "[\"MambaForCausalLM\"]"))
     #expect(error.category == .unsupported)
     #expect(error.description.contains("MambaForCausalLM"))
-    #expect(error.description.contains("known: LlamaForCausalLM, GPT2LMHeadModel"))
+    #expect(error.description.contains("known: LlamaForCausalLM, MistralForCausalLM, "))
+    #expect(error.description.contains(", GPT2LMHeadModel, "))
   }
 
   @Test func ignoresTokensOutsideOfTheVocabulary() throws {

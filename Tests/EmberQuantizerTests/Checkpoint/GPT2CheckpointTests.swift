@@ -94,7 +94,7 @@ import Testing
 
   @Test(arguments: [
     ("scale_attn_weights", "false"), ("scale_attn_by_inverse_layer_idx", "true"),
-    ("activation_function", "\"relu\""), ("add_cross_attention", "true"),
+    ("activation_function", "\"mish\""), ("add_cross_attention", "true"),
   ])
   func refusesOtherMathematics(key: String, value: String) throws {
     let fixture = try CheckpointFixture()

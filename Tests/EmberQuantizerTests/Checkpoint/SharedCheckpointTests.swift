@@ -145,7 +145,8 @@ struct SharedCheckpointTests {
 
   @Test func otherFormatsAreNamed() throws {
     let path = FilePath(TestData.shared("tokenizers/gguf/gpt-2.gguf"))
-    #expect(openingError(path)?.category == .unsupported)
+    // A vocabulary without weights.
+    #expect(openingError(path)?.category == .invalidWeights)
     let tokenizer = FilePath(TestData.shared("stories260K/tok512.bin"))
     #expect(openingError(tokenizer)?.category == .damaged)
   }

@@ -100,7 +100,7 @@ struct ModelBenchmarkTests {
     let fileBytes = try model.write(to: path)
     let file = try ModelFile(opening: path)
     try file.verify()
-    let query = try #require(file.tensor(named: TensorName.weight(.query, layer: 0)))
+    let query = try #require(file.tensor(named: TensorName.weight(TensorName.Matrix.query, layer: 0)))
     let down = try #require(file.tensor(named: TensorName.weight(.down, layer: 0)))
     #expect(query.layout.outlierSteps == 10 && query.outlierCount == 10 * 2048)
     #expect(down.layout.outlierSteps == 28 && down.outlierCount == 28 * 2048)

@@ -59,7 +59,7 @@ struct SyntheticModelTests {
     try loaded.model.file.verify()
     #expect(loaded.model.metadata.recipe.bits == bits)
     let query = try #require(
-      loaded.model.file.tensor(named: TensorName.weight(.query, layer: 1)))
+      loaded.model.file.tensor(named: TensorName.weight(TensorName.Matrix.query, layer: 1)))
     #expect((query.outlierCount > 0) == (outliers > 0 && bits < 16))
     let session = try InferenceSession(model: loaded.model, threads: 2)
     let logits = try session.append([1, 300, 511])

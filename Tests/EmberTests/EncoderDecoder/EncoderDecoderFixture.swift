@@ -33,6 +33,8 @@ struct EncoderDecoderFixture: Sendable, CustomStringConvertible {
       let text: String
       let ids: [Int32]
       let answer: String
+      /// Of three beams the best.
+      let beams: [Int32]
     }
     struct Pair: Decodable, Sendable {
       let source: String

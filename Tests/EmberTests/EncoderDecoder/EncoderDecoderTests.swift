@@ -101,12 +101,14 @@ struct EncoderDecoderTests {
   @Test("greedy decoding gives the ids of transformers", arguments: EncoderDecoderFixture.names)
   func greedy(_ name: String) throws {
     let fixture = try EncoderDecoderFixture(name)
-    let session = try InferenceSession(model: try fixture.converted().model)
-    session.suppressesTokens = true
+    let model = try fixture.converted().model
+    let session = try InferenceSession(model: model)
+    let suppressed = model.architecture.suppressedTokens ?? []
     try session.encode(fixture.expected.source)
     var ids = [fixture.expected.greedy[0]]
     while ids.count < fixture.expected.greedy.count {
       let logits = try session.append(Array(ids.suffix(1)))
+      for token in suppressed { logits[token] = -.infinity }
       let best = logits.indices.max { logits[$0] < logits[$1] } ?? 0
       ids.append(Int32(best))
     }

@@ -38,6 +38,38 @@ struct EncoderDecoderTextTests {
     }
   }
 
+  @Test("beams are those of transformers", arguments: EncoderDecoderFixture.names)
+  func beams(_ name: String) throws {
+    let fixture = try EncoderDecoderFixture(name)
+    let loaded = try fixture.converted()
+    let generator = BeamGenerator(
+      model: loaded.model, tokenizer: loaded.tokenizer,
+      session: try ParallelSession(model: loaded.model, sequences: 3))
+    for answer in fixture.expected.answers {
+      let texts = try generator.generate(
+        prompt: answer.text, search: BeamSearchOptions(beams: 3),
+        options: .init(maximumTokens: answer.beams.count - 1, sampling: .greedy))
+      #expect(texts.first.map { [answer.ids[0]] + $0.ids } == answer.beams, "\(answer.text)")
+    }
+  }
+
+  @Test("samples are what single texts are", arguments: EncoderDecoderFixture.names)
+  func samples(_ name: String) throws {
+    let fixture = try EncoderDecoderFixture(name)
+    let loaded = try fixture.converted(bits: 8)
+    let options = TextGenerator.Options(maximumTokens: 12, sampling: .plain, seed: 5)
+    let parallel = ParallelGenerator(
+      model: loaded.model, tokenizer: loaded.tokenizer,
+      session: try ParallelSession(model: loaded.model, sequences: 4))
+    let generator = try loaded.generator()
+    for result in try parallel.samples(prompt: "it was", count: 4, options: options) {
+      var single = options
+      single.seed = result.seed
+      let expected = try generator.generate(prompt: "it was", options: single) { _ in }
+      #expect(try result.text.get().ids == expected.ids)
+    }
+  }
+
   @Test("guessing ahead changes nothing", arguments: EncoderDecoderFixture.names)
   func lookup(_ name: String) throws {
     let fixture = try EncoderDecoderFixture(name)

@@ -20,7 +20,7 @@ struct ReportTests {
         "begin_of_sequence", "bits_per_byte", "context", "first_scored", "maximum_windows",
         "mean_negative_log_likelihood", "perplexity", "perplexity_standard_error", "protocol",
         "stride", "text", "text_bytes", "text_sha256", "tokens_in_text", "tokens_per_second",
-        "tokens_scored", "windows",
+        "tokens_scored", "windows", "word_perplexity", "words_scored",
       ])
     #expect(result["protocol"] as? String == "papers")
     #expect(result["tokens_in_text"] as? Int == 20)

@@ -48,15 +48,15 @@ enum TinyModel {
     try builder.add(TensorName.head, vocabularySize, width, to: &writer)
     try builder.addGain(TensorName.finalNorm, to: &writer)
     for layer in 0..<2 {
-      for norm in TensorName.Norm.allCases {
+      for norm in [TensorName.Norm.attention, .feedForward] {
         try builder.addGain(TensorName.weight(norm, layer: layer), to: &writer)
       }
-      for matrix in TensorName.Matrix.allCases {
+      for matrix in TensorName.Matrix.allCases where matrix != .router && matrix != .sharedGate {
         let rows =
           switch matrix {
           case .key, .value: 32
           case .gate, .up: 96
-          case .query, .attentionOutput, .down: width
+          case .query, .attentionOutput, .down, .router, .sharedGate: width
           }
         try builder.add(
           TensorName.weight(matrix, layer: layer), rows, matrix == .down ? 96 : width, to: &writer)

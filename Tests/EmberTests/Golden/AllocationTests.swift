@@ -49,6 +49,20 @@ import Testing
       }
     }
 
+    @Test("none per step of a mixture of experts, in memory and streaming")
+    func experts() async {
+      await #expect(processExitsWith: .success) {
+        for checkpoint in ExpertCheckpoint.all {
+          let model = try ExpertModel.converted(checkpoint, bits: 8).model
+          let plan = try StreamedExpertsTests.plan(model, slots: nil)
+          for threads in [1, 2] {
+            try expectNoneInDecode(InferenceSession(model: model, threads: threads))
+            try expectNoneInDecode(InferenceSession(model: model, plan: plan, threads: threads))
+          }
+        }
+      }
+    }
+
     @Test("none per step of several sequences")
     func parallel() async {
       await #expect(processExitsWith: .success) {
@@ -82,7 +96,7 @@ import Testing
         var noise = SplitMix64(seed: 1)
         var logits = randomLogits(30_000, &noise)
         let history = (0..<500).map { Int32($0) }
-        var all = SamplerTests.filters
+        var all = SamplerTests.filters + ProcessorTests.variants
         all.append(SamplingOptions(temperature: 1, topK: 10_000, topP: 0.9, minP: 0))
         for options in all {
           var sampler = Sampler(options: options, seed: 2)

@@ -8,15 +8,9 @@ extension HuggingFaceArchitecture {
   static let gpt2 = HuggingFaceArchitecture(name: "GPT2LMHeadModel") {
     configuration throws(CheckpointError) in
     let width = try configuration.count("n_embd")
-    let heads = try configuration.count("n_head")
-    guard width % heads == 0 else {
-      throw configuration.invalid("n_head", expected: "a divisor of n_embd (\(width))")
-    }
     try configuration.require("scale_attn_weights", .boolean(true))
     try configuration.require("scale_attn_by_inverse_layer_idx", .boolean(false))
     try configuration.require("add_cross_attention", .boolean(false))
-    try configuration.require(
-      "activation_function", .string("gelu_new"), .string("gelu_pytorch_tanh"))
     try configuration.require("quantization_config")
     let architecture = Architecture(
       name: "GPT2LMHeadModel",
@@ -28,9 +22,11 @@ extension HuggingFaceArchitecture {
       norm: .init(
         kind: .layer, epsilon: try configuration.positive("layer_norm_epsilon", default: 1e-5)),
       position: .learned,
-      attention: .init(
-        headCount: heads, keyValueHeadCount: heads, headDimension: width / heads),
-      feedForward: .init(kind: .plain, activation: .geluTanh),
+      attention: try fullAttention(
+        configuration, width: width, headsKey: "n_head", widthKey: "n_embd"),
+      feedForward: .init(
+        kind: .plain,
+        activation: try activation(configuration, "activation_function", default: "gelu_new")),
       tiedHead: try configuration.boolean("tie_word_embeddings", default: true))
     return (architecture, gpt2Names)
   }

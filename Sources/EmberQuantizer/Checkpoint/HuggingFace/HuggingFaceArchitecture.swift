@@ -4,6 +4,7 @@ import EmberModel
 /// model, and what its tensors are called.
 ///
 /// A new architecture is a new value of this type in a file of its own and a line in `known`.
+/// Defaults are those of transformers' configuration class for it.
 struct HuggingFaceArchitecture: Sendable {
   /// What `architectures` in `config.json` says.
   let name: String
@@ -12,7 +13,10 @@ struct HuggingFaceArchitecture: Sendable {
     @Sendable (HuggingFaceConfiguration) throws(CheckpointError) -> (Architecture, TensorNameMap)
 
   /// All that Ember reads.
-  static let known: [HuggingFaceArchitecture] = [.llama, .gpt2]
+  static let known: [HuggingFaceArchitecture] = [
+    .llama, .mistral, .qwen2, .qwen3, .gemma, .gemma2, .gemma3, .gemma3Conditional, .phi3, .phi,
+    .mixtral, .qwen2Moe, .qwen3Moe, .gptNeoX, .gptJ, .gpt2, .opt, .bloom, .stableLM, .starcoder2,
+  ]
 
   /// The one that a configuration names.
   static func named(
@@ -37,16 +41,25 @@ struct TensorNameMap: Sendable {
   /// first under which there is an embedding table applies.
   var prefixes: [String]
   var embedding: String
+  var embeddingNorm: String?
   /// Learned positions only.
   var position: String?
+  /// Rows of the table of positions before that of the first position.
+  var positionOffset = 0
   /// What stands before a layer's number.
   var layers: String
   var norms: [TensorName.Norm: String]
+  /// What the gains of all norms are stored less: 1 where the checkpoint holds gain − 1.
+  var gainOffset: Float = 0
   var matrices: [TensorName.Matrix: MatrixName]
-  var finalNorm: String
+  /// Mixtures only.
+  var experts: ExpertNames?
+  var finalNorm: String?
   var head: String
-  /// Ends of the names of buffers that are no weights and may be there.
-  var ignoredSuffixes: [String]
+  var headBias = Bias.ifPresent
+  /// Beginnings and ends of the names of tensors that are no weights of the model and may be there.
+  var ignoredPrefixes: [String] = []
+  var ignoredSuffixes: [String] = []
 
   /// Where the weight of one matrix is found.
   struct MatrixName: Sendable {
@@ -54,6 +67,9 @@ struct TensorNameMap: Sendable {
     var order: Order = .outputsByInputs
     /// The matrices that share this tensor, stacked along the outputs in this order.
     var fused: [TensorName.Matrix] = []
+    /// Whether they are stacked head by head: the first one's outputs of a head, the second one's
+    /// of the same head, and so on.
+    var isFusedByHead = false
     var bias: Bias = .ifPresent
   }
 
@@ -67,5 +83,12 @@ struct TensorNameMap: Sendable {
   enum Bias: Sendable {
     case required
     case ifPresent
+  }
+}
+
+extension TensorNameMap {
+  /// Says of some matrices that their biases must be there.
+  mutating func requireBiases(of matrices: [TensorName.Matrix]) {
+    for matrix in matrices { self.matrices[matrix]?.bias = .required }
   }
 }

@@ -1,7 +1,8 @@
 import EmberModel
 import SystemPackage
 
-/// Opens a Hugging Face folder: `config.json`, safetensors, and `tokenizer.json` if there is one.
+/// Opens a Hugging Face folder: `config.json`, safetensors or `pytorch_model.bin`, and what there is
+/// of `tokenizer.json`, `generation_config.json` and a chat template.
 enum HuggingFaceReader {
   static let configurationName = "config.json"
   static let weightsName = "model.safetensors"
@@ -50,6 +51,8 @@ enum HuggingFaceReader {
     }
     let beginOfSequence = try tokenID("bos_token_id")
     let endOfSequence = try tokenID("eos_token_id")
+    let stopTokens = try HuggingFaceGeneration.stopTokens(folder: folder, configuration)
+      .filter((0..<architecture.vocabularySize).contains)
     return Checkpoint(
       architecture: architecture,
       tensors: tensors,
@@ -61,31 +64,39 @@ enum HuggingFaceReader {
         files: weights.files.compactMap { $0.path.lastComponent?.string },
         byteCount: weights.files.reduce(0) { $0 + $1.size },
         storedTypes: Set(tensors.map(\.storedType)).sorted()),
-      warnings: warnings)
+      warnings: warnings,
+      chatTemplate: try HuggingFaceGeneration.chatTemplate(folder: folder),
+      stopTokens: stopTokens)
   }
 
   private static func openWeights(
     folder: FilePath, weightsFile: FilePath?
   ) throws(CheckpointError) -> StoredTensors {
     let index = folder.appending(SafetensorsWeights.indexName)
+    let torchIndex = folder.appending(TorchWeights.indexName)
     if let weightsFile {
-      if PathKind(of: index) == .file, let component = weightsFile.lastComponent,
-        try ShardIndex(opening: index).fileNames.values.contains(component.string)
-      {
-        return try SafetensorsWeights.open(index: index)
+      let isSafetensors = weightsFile.extension == "safetensors"
+      let itsIndex = isSafetensors ? index : torchIndex
+      let isShard =
+        if PathKind(of: itsIndex) == .file, let component = weightsFile.lastComponent {
+          try ShardIndex(opening: itsIndex).fileNames.values.contains(component.string)
+        } else {
+          false
+        }
+      switch (isSafetensors, isShard) {
+      case (true, true): return try SafetensorsWeights.open(index: index)
+      case (true, false): return try SafetensorsWeights.open(file: weightsFile)
+      case (false, true): return try TorchWeights.open(index: torchIndex)
+      case (false, false): return try TorchWeights.open(file: weightsFile)
       }
-      return try SafetensorsWeights.open(file: weightsFile)
     }
-    // Where both are there, transformers takes the single file; so do we.
+    // Where several are there, transformers takes them in this order; so do we.
     let single = folder.appending(weightsName)
     if PathKind(of: single) != .nothing { return try SafetensorsWeights.open(file: single) }
     if PathKind(of: index) != .nothing { return try SafetensorsWeights.open(index: index) }
-    for other in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
-      let path = folder.appending(other)
-      if PathKind(of: path) != .nothing {
-        throw .unsupportedFormat(path: path, found: "a PyTorch checkpoint (pickle)")
-      }
-    }
+    let torch = folder.appending(TorchWeights.weightsName)
+    if PathKind(of: torch) != .nothing { return try TorchWeights.open(file: torch) }
+    if PathKind(of: torchIndex) != .nothing { return try TorchWeights.open(index: torchIndex) }
     throw .noWeights(folder: folder)
   }
 
@@ -97,6 +108,9 @@ enum HuggingFaceReader {
       TokenizerSource.marianSource, TokenizerSource.marianTarget, TokenizerSource.marianVocabulary,
     ]
     let isComplete = marian.allSatisfy { PathKind(of: folder.appending($0)) == .file }
-    return isComplete ? .marian(folder) : nil
+    if isComplete { return .marian(folder) }
+    // SentencePiece's or tiktoken's own file, under the names that transformers writes.
+    let others = ["tokenizer.model", "spiece.model"].map { folder.appending($0) }
+    return others.first { PathKind(of: $0) == .file }.map { .other($0) }
   }
 }

@@ -10,7 +10,7 @@ struct HuggingFaceTensors {
   let source: FilePath
   let configurationPath: FilePath
 
-  private(set) var tensors: [CheckpointTensor] = []
+  var tensors: [CheckpointTensor] = []
   /// Stored names that were asked for.
   private var used: Set<String> = []
   private let prefix: String
@@ -36,33 +36,49 @@ struct HuggingFaceTensors {
     let vocabularySize = architecture.vocabularySize
     try addTable(TensorName.embedding, stem: prefix + names.embedding, rows: vocabularySize)
     if let position = names.position {
+      let offset = names.positionOffset
       try addMatrix(
         TensorName.position, stored: prefix + position + ".weight",
-        rows: architecture.contextLength, columns: width)
+        rows: architecture.contextLength, columns: width,
+        within: offset..<offset + architecture.contextLength)
     }
     // A hostile layer count ends at the first layer that is not there.
     for layer in 0..<architecture.layerCount { try collect(layer: layer) }
-    let finalNorm = prefix + names.finalNorm
-    try addVector(TensorName.finalNorm, stored: finalNorm + ".weight", count: width)
-    if architecture.norm.kind == .layer {
-      try addVector(TensorName.finalNormBias, stored: finalNorm + ".bias", count: width)
+    // Vectors lie together behind the layers.
+    if let norm = names.embeddingNorm {
+      try addNorm(TensorName.embeddingNorm, bias: TensorName.embeddingNormBias, stem: prefix + norm)
+    }
+    if let norm = names.finalNorm {
+      try addNorm(TensorName.finalNorm, bias: TensorName.finalNormBias, stem: prefix + norm)
     }
     if !architecture.tiedHead {
       try addTable(TensorName.head, stem: names.head, rows: vocabularySize)
+    }
+    if names.headBias == .required || weights[names.head + ".bias"] != nil {
+      try addVector(TensorName.headBias, stored: names.head + ".bias", count: vocabularySize)
     }
   }
 
   private mutating func collect(layer: Int) throws(CheckpointError) {
     let stem = "\(prefix)\(names.layers).\(layer)."
     for matrix in architecture.layerMatrices {
-      // Attention and feed-forward block each begin with their norm.
-      switch matrix {
-      case .query: try collect(norm: .attention, layer: layer, stem: stem)
-      case architecture.feedForward.kind == .gated ? .gate : .up:
-        try collect(norm: .feedForward, layer: layer, stem: stem)
-      default: break
-      }
+      for norm in norms(before: matrix) { try collect(norm: norm, layer: layer, stem: stem) }
       try collect(matrix: matrix, layer: layer, stem: stem)
+    }
+    try collectExperts(layer: layer, stem: stem)
+    for norm in [TensorName.Norm.feedForwardOutput, .feedForwardSum] {
+      try collect(norm: norm, layer: layer, stem: stem)
+    }
+  }
+
+  /// What is normalised between a matrix and the one before it.
+  private func norms(before matrix: TensorName.Matrix) -> [TensorName.Norm] {
+    switch matrix {
+    case .query: [.attention]
+    case .attentionOutput: [.query, .key]
+    case architecture.has(.router) ? .router : architecture.has(.gate) ? .gate : .up:
+      [.attentionOutput, .attentionSum, .feedForward]
+    default: []
     }
   }
 
@@ -70,13 +86,22 @@ struct HuggingFaceTensors {
     norm: TensorName.Norm, layer: Int, stem: String
   ) throws(CheckpointError) {
     guard let name = names.norms[norm] else { return }
-    try addVector(
-      TensorName.weight(norm, layer: layer), stored: stem + name + ".weight",
-      count: architecture.width)
-    guard architecture.norm.kind == .layer else { return }
-    try addVector(
-      TensorName.bias(norm, layer: layer), stored: stem + name + ".bias",
-      count: architecture.width)
+    let isOfHeads = norm == .query || norm == .key
+    try addNorm(
+      TensorName.weight(norm, layer: layer), bias: TensorName.bias(norm, layer: layer),
+      stem: stem + name, count: isOfHeads ? architecture.attention.headDimension : nil)
+  }
+
+  /// - Parameter count: the width by default.
+  private mutating func addNorm(
+    _ name: String, bias: String, stem: String, count: Int? = nil
+  ) throws(CheckpointError) {
+    let count = count ?? architecture.width
+    try addVector(name, stored: stem + ".weight", count: count)
+    tensors[tensors.count - 1].addend = names.gainOffset
+    if architecture.norm.kind == .layer {
+      try addVector(bias, stored: stem + ".bias", count: count)
+    }
   }
 
   private mutating func collect(
@@ -89,15 +114,40 @@ struct HuggingFaceTensors {
     let total =
       name.fused.isEmpty
       ? rows : name.fused.reduce(0) { $0 + architecture.outputs(of: $1) }
+    let weight = stem + name.stem + ".weight"
+    let bias = stem + name.stem + ".bias"
+    let hasBias = name.bias == .required || weights[bias] != nil
+    if name.isFusedByHead {
+      let heads = HeadParts(
+        index: name.fused.prefix { $0 != matrix }.count, count: name.fused.count,
+        outputs: architecture.attention.headDimension)
+      try addParts(
+        TensorName.weight(matrix, layer: layer), stored: weight, rows: rows,
+        columns: architecture.inputs(of: matrix), shape: [total, architecture.inputs(of: matrix)],
+        heads)
+      guard hasBias else { return }
+      try addParts(
+        TensorName.bias(matrix, layer: layer), stored: bias, rows: 1, columns: rows,
+        shape: [total], heads)
+      return
+    }
     try addMatrix(
-      TensorName.weight(matrix, layer: layer), stored: stem + name.stem + ".weight",
+      TensorName.weight(matrix, layer: layer), stored: weight,
       rows: rows, columns: architecture.inputs(of: matrix), order: name.order,
       within: before..<total)
-    let bias = stem + name.stem + ".bias"
-    if name.bias == .required || weights[bias] != nil {
+    if hasBias {
       try addVector(
         TensorName.bias(matrix, layer: layer), stored: bias, count: rows, within: before..<total)
     }
+  }
+
+  /// Where a matrix's outputs stand in a tensor that holds several, head by head.
+  private struct HeadParts {
+    /// Of the matrix among those that share the tensor.
+    let index: Int
+    let count: Int
+    /// Of one head.
+    let outputs: Int
   }
 
   /// A table with a row per token: the embedding or the head.
@@ -136,11 +186,30 @@ struct HuggingFaceTensors {
       order: .outputsByInputs, firstOutput: elements.lowerBound)
   }
 
+  /// Adds what is ours of every head.
+  private mutating func addParts(
+    _ name: String, stored: String, rows: Int, columns: Int, shape: [Int], _ heads: HeadParts
+  ) throws(CheckpointError) {
+    try add(
+      name, stored: stored, rows: rows, columns: columns, shape: shape, order: .outputsByInputs,
+      firstOutput: heads.index * heads.outputs)
+    let last = tensors.count - 1
+    // Elements of one head: of a matrix its rows, of a vector the numbers themselves.
+    let length = heads.outputs * (shape.count > 1 ? columns : 1)
+    let type = tensors[last].storage.type
+    guard tensors[last].storage.layout == .rowMajor, length % type.blockElements == 0 else {
+      throw .unsupportedType(
+        path: tensors[last].storage.file.path, tensor: stored,
+        found: "\(type.rawValue), transposed or in blocks beyond a head")
+    }
+    tensors[last].storage.layout = .parts(length: length, stride: heads.count * length)
+  }
+
   /// Adds a tensor that begins with the output `firstOutput` of a stored one of `shape`.
   ///
   /// Once the shapes agree, the checks of the file's header say that all of `shape` lies within
   /// the file: what is computed after that cannot overflow.
-  private mutating func add(
+  mutating func add(
     _ name: String, stored: String, rows: Int, columns: Int, shape: [Int],
     order: TensorNameMap.Order, firstOutput: Int
   ) throws(CheckpointError) {
@@ -166,6 +235,7 @@ struct HuggingFaceTensors {
   var warnings: [String] {
     let unused = weights.tensors.keys.filter { name in
       !used.contains(name) && !names.ignoredSuffixes.contains { name.hasSuffix($0) }
+        && !names.ignoredPrefixes.contains { name.hasPrefix($0) }
     }.sorted()
     guard !unused.isEmpty else { return [] }
     let shown = unused.prefix(8).joined(separator: ", ")

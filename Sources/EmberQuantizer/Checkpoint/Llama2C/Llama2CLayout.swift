@@ -1,38 +1,67 @@
 import EmberModel
 
-/// Where a llama2.c file of version 0 stores each tensor.
+/// Where a llama2.c file stores each tensor.
 ///
 /// Tensors of one kind lie together for all layers: all attention norms, then all queries, and so
-/// on. Source: `memory_map_weights` in run.c.
+/// on. In version 2 the matrices are int8, each followed by its scales. Source: `memory_map_weights`
+/// in run.c and runq.c.
 struct Llama2CLayout {
-  /// What follows the header, one section after the other.
-  private enum Section: Int, CaseIterable {
+  private enum Section: CaseIterable {
     case embedding, attentionNorm, query, key, value, attentionOutput
     case feedForwardNorm, gate, down, up
     case finalNorm, rotaryTables, head
+
+    /// What follows the header, one after the other.
+    static func order(version: Int) -> [Section] {
+      if version == 0 { return allCases }
+      return [.attentionNorm, .feedForwardNorm, .finalNorm, .embedding]
+        + [.query, .key, .value, .attentionOutput, .gate, .down, .up, .head]
+    }
+
+    var isNorm: Bool { self == .attentionNorm || self == .feedForwardNorm || self == .finalNorm }
   }
 
   private let header: Llama2CHeader
-  /// Bytes from the file's start to each section, and to the file's end.
-  private var starts: [Int] = [Llama2CHeader.size]
-
+  /// Bytes from the file's start to each section.
+  private var starts: [Section: Int] = [:]
   /// Bytes of a file with this header.
-  var fileSize: Int { starts[Section.allCases.count] }
+  private(set) var fileSize: Int
 
   /// Nil where the size does not fit in 64 bits: no file has it.
   init?(_ header: Llama2CHeader) {
     self.header = header
-    for section in Section.allCases {
-      var bytes = MemoryLayout<Float>.size
-      for factor in factors(of: section) {
-        let (product, overflow) = bytes.multipliedReportingOverflow(by: factor)
-        guard !overflow else { return nil }
-        bytes = product
-      }
-      let (end, overflow) = starts[starts.count - 1].addingReportingOverflow(bytes)
+    fileSize = header.size
+    for section in Section.order(version: header.version) {
+      starts[section] = fileSize
+      guard let elements = Self.product(factors(of: section)),
+        let bytes = byteCount(of: elements, in: section)
+      else { return nil }
+      let (end, overflow) = fileSize.addingReportingOverflow(bytes)
       guard !overflow else { return nil }
-      starts.append(end)
+      fileSize = end
     }
+  }
+
+  /// Nil where it does not fit in 64 bits.
+  private static func product(_ factors: [Int]) -> Int? {
+    var product = 1
+    for factor in factors {
+      let (next, overflow) = product.multipliedReportingOverflow(by: factor)
+      guard !overflow else { return nil }
+      product = next
+    }
+    return product
+  }
+
+  /// The bytes of whole tensors of a section; nil where they do not fit in 64 bits.
+  private func byteCount(of elements: Int, in section: Section) -> Int? {
+    let size = MemoryLayout<Float>.size
+    guard let groupSize = header.groupSize, !section.isNorm else {
+      return Self.product([elements, size])
+    }
+    guard let scales = Self.product([elements / groupSize, size]) else { return nil }
+    let (bytes, overflow) = elements.addingReportingOverflow(scales)
+    return overflow ? nil : bytes
   }
 
   /// The dimensions of a section, whose product is its number of floats.
@@ -58,12 +87,18 @@ struct Llama2CLayout {
     func tensor(
       _ name: String, _ section: Section, _ stored: String, rows: Int, columns: Int, layer: Int = 0
     ) -> CheckpointTensor {
-      CheckpointTensor(
+      // Parts of what `init` has counted: nothing overflows.
+      let elements = rows * columns
+      let start = (starts[section] ?? 0) + layer * (byteCount(of: elements, in: section) ?? 0)
+      let scales = header.groupSize.flatMap {
+        section.isNorm
+          ? nil : StoredMatrix.GroupScales(offset: start + elements, groupSize: $0)
+      }
+      return CheckpointTensor(
         name: name, rows: rows, columns: columns, storedName: stored,
         storage: StoredMatrix(
-          file: file,
-          offset: starts[section.rawValue] + layer * rows * columns * MemoryLayout<Float>.size,
-          type: .float32, layout: .rowMajor, columns: columns))
+          file: file, offset: start, type: scales == nil ? .float32 : .int8, layout: .rowMajor,
+          columns: columns, groupScales: scales))
     }
     func norm(_ norm: TensorName.Norm, _ layer: Int) -> CheckpointTensor {
       let (section, stored): (Section, String) =
@@ -73,21 +108,17 @@ struct Llama2CLayout {
         TensorName.weight(norm, layer: layer), section, "\(stored)[\(layer)]", rows: 1,
         columns: width, layer: layer)
     }
-    func matrix(_ matrix: TensorName.Matrix, _ layer: Int) -> CheckpointTensor {
-      let (section, stored): (Section, String) =
-        switch matrix {
-        case .query: (.query, "wq")
-        case .key: (.key, "wk")
-        case .value: (.value, "wv")
-        case .attentionOutput: (.attentionOutput, "wo")
-        case .gate: (.gate, "w1")
-        case .down: (.down, "w2")
-        case .up: (.up, "w3")
-        }
-      return tensor(
-        TensorName.weight(matrix, layer: layer), section, "\(stored)[\(layer)]",
-        rows: architecture.outputs(of: matrix), columns: architecture.inputs(of: matrix),
-        layer: layer)
+    typealias Stored = (matrix: TensorName.Matrix, section: Section, name: String)
+    let attention: [Stored] = [
+      (.query, .query, "wq"), (.key, .key, "wk"), (.value, .value, "wv"),
+      (.attentionOutput, .attentionOutput, "wo"),
+    ]
+    let feedForward: [Stored] = [(.gate, .gate, "w1"), (.up, .up, "w3"), (.down, .down, "w2")]
+    func matrix(_ stored: Stored, _ layer: Int) -> CheckpointTensor {
+      tensor(
+        TensorName.weight(stored.matrix, layer: layer), stored.section,
+        "\(stored.name)[\(layer)]", rows: architecture.outputs(of: stored.matrix),
+        columns: architecture.inputs(of: stored.matrix), layer: layer)
     }
 
     var tensors = [
@@ -97,11 +128,9 @@ struct Llama2CLayout {
     ]
     for layer in 0..<header.layerCount {
       tensors.append(norm(.attention, layer))
-      for name in [TensorName.Matrix.query, .key, .value, .attentionOutput] {
-        tensors.append(matrix(name, layer))
-      }
+      for stored in attention { tensors.append(matrix(stored, layer)) }
       tensors.append(norm(.feedForward, layer))
-      for name in [TensorName.Matrix.gate, .up, .down] { tensors.append(matrix(name, layer)) }
+      for stored in feedForward { tensors.append(matrix(stored, layer)) }
     }
     tensors.append(
       tensor(TensorName.finalNorm, .finalNorm, "rms_final_weight", rows: 1, columns: width))

@@ -2,14 +2,14 @@ import EmberModel
 import Foundation
 import SystemPackage
 
-/// Opens a llama2.c checkpoint of version 0: fp32, with its `tokenizer.bin` beside it.
+/// Opens a llama2.c checkpoint of version 0, 1 or 2, with its `tokenizer.bin` beside it.
 enum Llama2CReader {
   static func open(
     _ path: FilePath, name: String, tokenizer: TokenizerSource?
   ) throws(CheckpointError) -> Checkpoint {
     let file = try CheckpointFile(opening: path)
     let header = try Llama2CHeader(
-      file.bytes(in: 0..<min(file.size, Llama2CHeader.size)), path: path)
+      file.bytes(in: 0..<min(file.size, Llama2CHeader.largestSize)), path: path)
     guard let layout = Llama2CLayout(header) else {
       throw .implausibleHeader(
         path: path, field: "n_layers", expected: "weights of less than 2^63 bytes in all",
@@ -24,18 +24,25 @@ enum Llama2CReader {
       throw .invalidValue(
         path: path, key: "header", expected: "a model that can be run", found: problem)
     }
+    let tensors = layout.tensors(of: architecture, in: file)
     var warnings: [String] = []
+    if header.groupSize != nil {
+      warnings.append(
+        "the weights are stored at 8 bits: quantizing them again costs quality; convert the"
+          + " original checkpoint where there is one")
+    }
     return Checkpoint(
       architecture: architecture,
-      tensors: layout.tensors(of: architecture, in: file),
+      tensors: tensors,
       tokenizerSource: tokenizer ?? tokenizerBeside(path, warnings: &warnings),
       // The ids that run.c fixes. Its `generate` ends a text at 1, since models trained with its
       // train.py never see 2 and begin the next text with 1; its `chat` ends at 2.
       beginOfSequence: header.vocabularySize > 1 ? 1 : nil,
       endOfSequence: header.vocabularySize > 2 ? 2 : nil,
       provenance: CheckpointProvenance(
-        format: "llama2.c version 0", name: name, files: [path.lastComponent?.string ?? name],
-        byteCount: file.size, storedTypes: [StoredType.float32.rawValue]),
+        format: "llama2.c version \(header.version)", name: name,
+        files: [path.lastComponent?.string ?? name],
+        byteCount: file.size, storedTypes: Set(tensors.map(\.storedType)).sorted()),
       warnings: warnings)
   }
 

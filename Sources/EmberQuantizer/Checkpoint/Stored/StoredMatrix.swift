@@ -7,13 +7,16 @@ struct StoredMatrix: Sendable {
     /// Column after column, each column being a part of a longer one of `stride` elements: what
     /// a transposed weight of [inputs, outputs] is, of which `rows` of `stride` outputs are ours.
     case columnMajor(stride: Int)
+    /// Row after row in parts of `length` elements, each beginning `stride` elements after the one
+    /// before: what one matrix has of a tensor that holds several, head by head.
+    case parts(length: Int, stride: Int)
   }
 
   let file: CheckpointFile
   /// Of the first element, from the file's start. All elements lie within the file.
   let offset: Int
   let type: StoredType
-  let layout: Layout
+  var layout: Layout
   let columns: Int
   /// Where the scales of `.int8` elements are.
   var groupScales: GroupScales?
@@ -29,20 +32,31 @@ struct StoredMatrix: Sendable {
     rows: Range<Int>, into output: UnsafeMutableBufferPointer<Float>
   ) throws(CheckpointError) {
     switch layout {
-    case .rowMajor: try readRows(rows, into: output)
+    case .rowMajor:
+      try readElements(rows.lowerBound * columns, count: rows.count * columns, into: output)
     case .columnMajor(let stride): try readColumns(rows, stride: stride, into: output)
+    case .parts(let length, let stride):
+      var element = rows.lowerBound * columns
+      let end = rows.upperBound * columns
+      var target = output
+      while element < end {
+        let (part, inside) = element.quotientAndRemainder(dividingBy: length)
+        let count = min(length - inside, end - element)
+        try readElements(part * stride + inside, count: count, into: target)
+        element += count
+        target = UnsafeMutableBufferPointer(rebasing: target[count...])
+      }
     }
   }
 
   /// Bytes of the buffer between file and conversion.
   private static let stagingBytes = 512 << 10
 
-  private func readRows(
-    _ rows: Range<Int>, into output: UnsafeMutableBufferPointer<Float>
+  /// Reads elements that follow each other: whole rows or parts, and so whole blocks.
+  private func readElements(
+    _ first: Int, count: Int, into output: UnsafeMutableBufferPointer<Float>
   ) throws(CheckpointError) {
-    let count = rows.count * columns
-    // A row is whole blocks.
-    let start = offset + rows.lowerBound * columns / type.blockElements * type.blockBytes
+    let start = offset + first / type.blockElements * type.blockBytes
     guard type != .float32 else {
       let target = UnsafeMutableBufferPointer(rebasing: output[..<count])
       return try file.read(at: start, into: UnsafeMutableRawBufferPointer(target))
@@ -64,7 +78,7 @@ struct StoredMatrix: Sendable {
       done += step
     }
     if let groupScales {
-      try multiply(output, of: rows.lowerBound * columns, count: count, by: groupScales)
+      try multiply(output, of: first, count: count, by: groupScales)
     }
   }
 

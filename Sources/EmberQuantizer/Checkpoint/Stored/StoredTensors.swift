@@ -31,7 +31,8 @@ struct StoredTensor: Sendable {
 
 extension StoredTensor {
   /// The matrix of [outputs, columns] in a tensor of [outputs, inputs] or [inputs, outputs], or the
-  /// row of so many columns in a tensor of one dimension.
+  /// row of so many columns in a tensor of one dimension. In [stacks, outputs, inputs] outputs count
+  /// through all stacks.
   ///
   /// - Parameters:
   ///   - type: of the elements.
