@@ -21,7 +21,6 @@ struct ExpertTests {
         return (row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(row.count)).squareRoot()
       }.reduce(0, +) / Float(reference.logits.count)
     for (row, expected) in zip(rows, reference.logits) {
-      print("row", checkpoint, zip(row, expected).map { abs(Float(bitPattern: $0) - $1) }.max() ?? 0)
       for (bits, value) in zip(row, expected) {
         largest = max(largest, abs(Float(bitPattern: bits) - value))
       }
