@@ -156,7 +156,7 @@ public final class BeamGenerator {
     var decoder = tokenizer.streamDecoder(after: prompt.last)
     let text = ids.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
     return Text(
-      promptTokens: max(prompt.count, session.sourceLength), ids: ids, text: text, score: Double(beam.score),
-      stopReason: reason)
+      promptTokens: max(prompt.count, session.sourceLength), ids: ids, text: text,
+      score: Double(beam.score), stopReason: reason)
   }
 }
