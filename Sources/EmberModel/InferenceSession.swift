@@ -29,10 +29,11 @@ public final class InferenceSession {
   public let plan: MemoryPlan
   private let weights: Weights
   private let residency: Residency
+  let source: SourceEncoder?
   let cache: KeyValueCache
   private let scratch: Scratch
-  private let team: ThreadTeam
-  private let choosesThreads: Bool
+  let team: ThreadTeam
+  let choosesThreads: Bool
   private let bytesPerToken: Int
 
   /// Weights that a step must read before a second thread pays, in bytes. Measured on two cores
@@ -92,10 +93,13 @@ public final class InferenceSession {
     scratch = Scratch(
       architecture: architecture, weights: weights, cache: cache,
       contextLength: plan.contextLength, capacity: chunkLength)
+    source = try SourceEncoder(
+      of: model, residency: residency, contextLength: plan.contextLength,
+      precision: plan.cachePrecision, kernels: kernels)
     team = ThreadTeam(
       threadCount: threadCount,
-      phaseCapacity: ForwardPass.phasesPerStep(
-        architecture, slices: residency.stream?.slices.slices.count ?? 0))
+      phaseCapacity: SourceEncoder.phaseCapacity(
+        source, architecture, slices: residency.stream?.slices.slices.count ?? 0))
     try residency.stream?.fill(progress: progress)
   }
 
@@ -106,12 +110,16 @@ public final class InferenceSession {
   public var cacheBytes: Int {
     KeyValueCache.byteCount(
       architecture: model.architecture, precision: cache.precision, positions: position)
+      + SourceEncoder.cacheBytes(
+        model.architecture, precision: cache.precision, contextLength: sourceLength)
   }
 
   /// Bytes of the key/value cache when the context is full.
   public var cacheCapacityBytes: Int {
     KeyValueCache.byteCount(
       architecture: model.architecture, precision: cache.precision, positions: contextLength)
+      + SourceEncoder.cacheBytes(
+        model.architecture, precision: cache.precision, contextLength: contextLength)
   }
 
   /// Bytes of the buffers beside the cache.
@@ -232,7 +240,7 @@ public final class InferenceSession {
   private func pass(_ tokens: UnsafePointer<Int32>, count: Int) -> ForwardPass {
     ForwardPass(
       architecture: model.architecture, weights: weights, kernels: kernels, scratch: scratch,
-      tokens: tokens, tokenCount: count, residency: residency)
+      tokens: tokens, tokenCount: count, residency: residency, source: source?.view)
   }
 
   /// Whether each pass reads some of the head from the file.
@@ -254,6 +262,7 @@ public final class InferenceSession {
 
   private func check(_ tokens: [Int32]) throws(ModelError) {
     if tokens.isEmpty { throw .noTokens }
+    if let source, source.length == 0 { throw .noSource }
     if position + tokens.count > contextLength {
       throw .contextFull(capacity: contextLength, used: position, added: tokens.count)
     }

@@ -44,6 +44,8 @@ public enum TokenizerSource: Sendable, Equatable {
   case llama2c(FilePath)
   /// A `tokenizer.json` of Hugging Face's tokenizers.
   case huggingFace(FilePath)
+  /// A folder with `source.spm`, `target.spm` and `vocab.json`, as Marian's translators have them.
+  case marian(FilePath)
   /// A file whose contents say what it is: SentencePiece's or tiktoken's `tokenizer.model`.
   case other(FilePath)
   /// What a GGUF file says of its tokenizer.

@@ -15,22 +15,7 @@ extension Tokenizer {
     contentsOf path: FilePath, addsBeginOfSequence: Bool? = nil, addsEndOfSequence: Bool? = nil
   ) throws(TokenizerError) -> Tokenizer {
     let file = try SentencePieceFile(try TokenizerFile.read(path), path: path.string)
-    var source = SentencePieceSource(path: path.string)
-    source.pieces = file.pieces
-    switch file.modelType {
-    case 1: source.isUnigram = true
-    case 2: source.isUnigram = false
-    case let type:
-      throw .unsupported(
-        path: path.string, field: "trainer_spec.model_type", found: "\(type)",
-        supported: "1 (Unigram), 2 (BPE)")
-    }
-    source.hasByteFallback = file.hasByteFallback
-    if file.addsDummyPrefix { source.normalizer.insert(.addsDummyPrefix) }
-    if file.removesExtraSpaces { source.normalizer.insert(.removesExtraSpaces) }
-    if file.escapesSpaces { source.normalizer.insert(.escapesSpaces) }
-    if file.spacesAreSuffixes { source.normalizer.insert(.spacesAreSuffixes) }
-    source.characterMap = file.characterMap
+    var source = try SentencePieceSource(file, path: path)
     source.beginOfSequence = file.beginOfSequence
     source.endOfSequence = file.endOfSequence
     source.addsBegin = addsBeginOfSequence ?? !source.isUnigram
@@ -38,5 +23,32 @@ extension Tokenizer {
     return try Tokenizer(
       serialized: try SerializedTokenizerWriter.write(
         try source.description(), path: path.string))
+  }
+}
+
+extension SentencePieceSource {
+  /// The pieces of a `tokenizer.model` and how it prepares a text; no ids around it.
+  init(contentsOf path: FilePath) throws(TokenizerError) {
+    try self.init(
+      try SentencePieceFile(try TokenizerFile.read(path), path: path.string), path: path)
+  }
+
+  init(_ file: SentencePieceFile, path: FilePath) throws(TokenizerError) {
+    self.init(path: path.string)
+    pieces = file.pieces
+    switch file.modelType {
+    case 1: isUnigram = true
+    case 2: isUnigram = false
+    case let type:
+      throw .unsupported(
+        path: path.string, field: "trainer_spec.model_type", found: "\(type)",
+        supported: "1 (Unigram), 2 (BPE)")
+    }
+    hasByteFallback = file.hasByteFallback
+    if file.addsDummyPrefix { normalizer.insert(.addsDummyPrefix) }
+    if file.removesExtraSpaces { normalizer.insert(.removesExtraSpaces) }
+    if file.escapesSpaces { normalizer.insert(.escapesSpaces) }
+    if file.spacesAreSuffixes { normalizer.insert(.spacesAreSuffixes) }
+    characterMap = file.characterMap
   }
 }
