@@ -81,9 +81,9 @@ struct ConversionMemory {
     // A vocabulary is below 2^27: no overflow.
     let once = Self.importedTokenBytes * architecture.vocabularySize
     switch source.tokenizerSource {
-    case .huggingFace: return once
+    case .huggingFace, .other: return once
     case .marian: return 2 * once
-    case .llama2c, nil: return 0
+    case .llama2c, .gguf, nil: return 0
     }
   }
 

@@ -21,8 +21,8 @@ enum HuggingFaceReader {
       let found = try ListedTensors(
         described.tensors, in: weights, source: folder, ignoredPrefixes: described.ignoredPrefixes)
       return try checkpoint(
-        described.architecture, found.tensors, warnings: found.warnings, of: weights, name: name,
-        configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
+        described.architecture, found.tensors, warnings: found.warnings, of: weights,
+        folder: folder, name: name, configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
     }
     let (architecture, names) = try HuggingFaceArchitecture.named(by: configuration)
       .describe(configuration)
@@ -31,14 +31,14 @@ enum HuggingFaceReader {
       architecture: architecture, names: names, weights: weights, source: folder,
       configurationPath: configuration.path)
     return try checkpoint(
-      architecture, found.tensors, warnings: found.warnings, of: weights, name: name,
-      configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
+      architecture, found.tensors, warnings: found.warnings, of: weights, folder: folder,
+      name: name, configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
   }
 
   private static func checkpoint(
     _ architecture: Architecture, _ tensors: [CheckpointTensor], warnings: [String],
-    of weights: StoredTensors, name: String, _ configuration: HuggingFaceConfiguration,
-    tokenizer: TokenizerSource?
+    of weights: StoredTensors, folder: FilePath, name: String,
+    _ configuration: HuggingFaceConfiguration, tokenizer: TokenizerSource?
   ) throws(CheckpointError) -> Checkpoint {
     var warnings = warnings
     func tokenID(_ key: String) throws(CheckpointError) -> Int? {
