@@ -45,8 +45,8 @@ public enum GenerationError: Error, Sendable, Equatable, CustomStringConvertible
     case .draftTokenizerDiffers(let model, let draft):
       "\(draft): the tokenizer is not that of \(model): choose a draft model with the same one"
     case .needsDecoder(let option):
-      "\(option): expected a model that continues texts, found an encoder–decoder: leave the option"
-        + " out, or choose another model"
+      "\(option): expected a model that continues texts, found an encoder–decoder, which"
+        + " answers one source: use ember run without it, or choose another model"
     case .draftVocabularyDiffers(let model, let size, let draft, let draftSize):
       "\(draft): the vocabulary has \(draftSize) tokens, that of \(model) has \(size): choose a "
         + "draft model with the same one"

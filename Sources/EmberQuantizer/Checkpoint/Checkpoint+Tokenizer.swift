@@ -20,6 +20,10 @@ extension Checkpoint {
     case .marian(let folder):
       let tokenizer = try marianTokenizer(folder, TokenizerSource.marianSource)
       return (tokenizer, try paddingWarnings(tokenizer, path: folder))
+    case .sentinels(let path, let count):
+      let tokenizer = try Tokenizer.sentencePiece(
+        contentsOf: path, sentinels: count, vocabularySize: rows)
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
     case .other(let path):
       guard let tokenizer = try Tokenizer.file(path) else {
         throw TokenizerError.unsupported(

@@ -81,7 +81,7 @@ struct ConversionMemory {
     // A vocabulary is below 2^27: no overflow.
     let once = Self.importedTokenBytes * architecture.vocabularySize
     switch source.tokenizerSource {
-    case .huggingFace, .other: return once
+    case .huggingFace, .sentinels, .other: return once
     case .marian: return 2 * once
     case .llama2c, .gguf, nil: return 0
     }

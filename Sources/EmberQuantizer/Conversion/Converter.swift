@@ -237,7 +237,8 @@ public struct Converter: Sendable {
     ]
     inputs += (source.provenance.files + beside).map { resolved(folder.appending($0)) }
     switch source.tokenizerSource {
-    case .llama2c(let path), .huggingFace(let path), .other(let path), .gguf(_, file: let path):
+    case .llama2c(let path), .huggingFace(let path), .sentinels(let path, count: _),
+      .other(let path), .gguf(_, file: let path):
       inputs.append(resolved(path))
     case .marian(let folder):
       inputs += [

@@ -9,13 +9,21 @@ extension Tokenizer {
   /// beginning of the sequence before it, Unigram models (T5) the end behind it, unless told
   /// otherwise.
   ///
+  /// - Parameters:
+  ///   - sentinels: control symbols that T5 has behind the pieces, `<extra_id_0>` the last of them.
+  ///   - vocabularySize: ids that there may be; the sentinels are as many as fit.
   /// - Throws: `unreadable`, `fileTooLarge`, `invalidField`, `unsupported`, `tooManyMerges`,
   ///   `hashCollisions`, `conflictingPiece`.
   public static func sentencePiece(
-    contentsOf path: FilePath, addsBeginOfSequence: Bool? = nil, addsEndOfSequence: Bool? = nil
+    contentsOf path: FilePath, addsBeginOfSequence: Bool? = nil, addsEndOfSequence: Bool? = nil,
+    sentinels: Int = 0, vocabularySize: Int = .max
   ) throws(TokenizerError) -> Tokenizer {
     let file = try SentencePieceFile(try TokenizerFile.read(path), path: path.string)
     var source = try SentencePieceSource(file, path: path)
+    let room = max(0, vocabularySize - source.pieces.count)
+    for index in (0..<min(sentinels, room)).reversed() {
+      source.pieces.append(.init(bytes: Array("<extra_id_\(index)>".utf8), type: .control))
+    }
     source.beginOfSequence = file.beginOfSequence
     source.endOfSequence = file.endOfSequence
     source.addsBegin = addsBeginOfSequence ?? !source.isUnigram

@@ -17,11 +17,11 @@ struct EncoderDecoderErrorTests {
       try parallel.append([.init(sequence: 0, tokens: [0], wantsLogits: true)])
     }
     #expect(throws: ModelError.noTokens) { try session.encode([]) }
-    #expect(throws: ModelError.unknownToken(id: 96, vocabularySize: 96)) {
-      try session.encode([3, 96])
+    #expect(throws: ModelError.unknownToken(id: 94, vocabularySize: 94)) {
+      try session.encode([3, 94])
     }
-    #expect(throws: ModelError.sourceTooLong(tokens: 65, capacity: 64)) {
-      try session.encode([Int32](repeating: 3, count: 65))
+    #expect(throws: ModelError.sourceTooLong(tokens: 321, capacity: 320)) {
+      try session.encode([Int32](repeating: 3, count: 321))
     }
     // A source that fails leaves none behind.
     try session.encode([3])

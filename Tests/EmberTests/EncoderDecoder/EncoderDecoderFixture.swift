@@ -1,10 +1,11 @@
 import Ember
+import EmberKernels
 import EmberTestSupport
 import Foundation
 import Synchronization
 
 /// One of the checkpoints of `tools/fixtures/make_encoder_decoders.py`, and what transformers computes
-/// with it in fp32.
+/// with it in fp32; what it says of keys and values as halves is in `reference`.
 struct EncoderDecoderFixture: Sendable, CustomStringConvertible {
   let name: String
   let expected: Expected
@@ -14,16 +15,24 @@ struct EncoderDecoderFixture: Sendable, CustomStringConvertible {
   struct Expected: Decodable, Sendable {
     let source: [Int32]
     let target: [Int32]
-    /// [source][width] and [target][vocabulary]
-    let encoded: [Float]
-    let logits: [Float]
-    /// With the token that the text begins with.
+    /// Those that are compared.
+    let sourcePositions: [Int]
+    let targetPositions: [Int]
+    /// With the token that the text begins with; of the first so many tokens of the source.
     let greedy: [Int32]
+    let greedyLength: Int
     let texts: [Text]
     let answers: [Answer]
     let pairs: [Pair]
     let targets: [Text]?
     let buckets: [String: [Int]]?
+
+    enum CodingKeys: String, CodingKey {
+      case source, target, greedy, texts, answers, pairs, targets, buckets
+      case sourcePositions = "source_positions"
+      case targetPositions = "target_positions"
+      case greedyLength = "greedy_length"
+    }
 
     struct Text: Decodable, Sendable {
       let text: String
@@ -40,15 +49,31 @@ struct EncoderDecoderFixture: Sendable, CustomStringConvertible {
       let source: String
       let target: String
       let tokens: Int
-      /// Nats per token.
+      /// Nats per token; then with keys and values rounded as a cache of halves does.
       let loss: Double
+      let lossOfHalves: Double
+
+      enum CodingKeys: String, CodingKey {
+        case source, target, tokens, loss
+        case lossOfHalves = "loss_of_halves"
+      }
     }
   }
 
   static let names = ["t5", "flan-t5", "marian"]
   static let root = TestData.repository.appending(path: "Tests/fixtures/encoder-decoders")
   private static let folder = ProcessFolder("encoder-decoders")
-  private static let cache = Mutex<[String: LoadedModel]>([:])
+  private static let cache = Mutex<[String: Conversion]>([:])
+
+  /// What people call the models.
+  var title: String {
+    ["t5": "T5", "flan-t5": "T5 1.1, Flan-T5: gated, untied"][name] ?? "Marian, OPUS-MT"
+  }
+
+  struct Conversion: Sendable {
+    let loaded: LoadedModel
+    let warnings: [String]
+  }
 
   init(_ name: String) throws {
     self.name = name
@@ -62,19 +87,38 @@ struct EncoderDecoderFixture: Sendable, CustomStringConvertible {
   /// The model file; once per test run and options.
   func converted(
     bits: Int = 16, _ options: QuantizationOptions? = nil, named suffix: String = ""
-  ) throws -> LoadedModel {
+  ) throws -> LoadedModel { try conversion(bits: bits, options, named: suffix).loaded }
+
+  func conversion(
+    bits: Int = 16, _ options: QuantizationOptions? = nil, named suffix: String = ""
+  ) throws -> Conversion {
     let key = "\(name)-\(bits)\(suffix)"
     return try Self.cache.withLock { cache in
       if let known = cache[key] { return known }
       let output = FilePath(Self.folder.url.appending(path: key).path)
-      _ = try Converter(
-        checkpoint: checkpoint, output: output,
-        options: options ?? QuantizationOptions(bits: bits, tableBits: bits)
+      var exact = QuantizationOptions(bits: bits, tableBits: bits)
+      // Powers of two change no logits, but the last bits of what the cache rounds.
+      exact.foldsEmergentColumns = false
+      let summary = try Converter(
+        checkpoint: checkpoint, output: output, options: options ?? exact
       ).run()
-      let loaded = try LoadedModel(opening: output)
-      cache[key] = loaded
-      return loaded
+      let conversion = Conversion(
+        loaded: try LoadedModel(opening: output), warnings: summary.warnings)
+      cache[key] = conversion
+      return conversion
     }
+  }
+
+  /// The encoder's output, [source][width].
+  func encoded(_ session: InferenceSession) throws -> [[Float]] {
+    var rows: [[Float]] = []
+    try session.encode(expected.source) { vectors in
+      for t in 0..<vectors.tokens {
+        rows.append(
+          Array(UnsafeBufferPointer(start: vectors.vector(t), count: vectors.columns)))
+      }
+    }
+    return rows
   }
 
   /// Logits after each token of the target, [target][vocabulary], the source computed before.
@@ -87,12 +131,5 @@ struct EncoderDecoderFixture: Sendable, CustomStringConvertible {
       try session.append(Array(tokens)) { rows.append(Array($1)) }
     }
     return rows
-  }
-
-  static func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
-    zip(a, b).reduce(a.count == b.count ? 0 : .infinity) {
-      let difference = abs($1.0 - $1.1)
-      return difference <= $0 ? $0 : difference.isNaN ? .infinity : difference
-    }
   }
 }

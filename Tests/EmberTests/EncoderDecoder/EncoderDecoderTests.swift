@@ -7,32 +7,37 @@ import Testing
 /// T5, Flan-T5 and Marian against transformers, on tiny random checkpoints.
 @Suite("Encoder–decoders", .serialized)
 struct EncoderDecoderTests {
-  /// Keys and values are rounded to halves here and not there: half a unit in the last place of a
-  /// half is 2⁻¹² of a value, which some layers of such values and logits of up to 10 show as this.
-  private static let tolerance: Float = 4e-3
-
-  @Test("the encoder's output is that of transformers", arguments: EncoderDecoderFixture.names)
-  func encoder(_ name: String) throws {
-    let fixture = try EncoderDecoderFixture(name)
-    let session = try InferenceSession(model: try fixture.converted().model, threads: 2)
-    var output: [Float] = []
-    try session.encode(fixture.expected.source) { vectors in
-      for t in 0..<vectors.tokens {
-        output += UnsafeBufferPointer(start: vectors.vector(t), count: vectors.columns)
-      }
-    }
-    let difference = EncoderDecoderFixture.largestDifference(output, fixture.expected.encoded)
-    #expect(difference < Self.tolerance, "\(difference)")
+  @Test("converts, and every tensor finds its place", arguments: EncoderDecoderFixture.names)
+  func converts(_ name: String) throws {
+    let findings = try EncoderDecoderFindings.of(name)
+    #expect(findings.converts)
   }
 
-  @Test("logits are those of transformers", arguments: EncoderDecoderFixture.names)
+  @Test("encoder and logits are those of transformers", arguments: EncoderDecoderFixture.names)
   func logits(_ name: String) throws {
-    let fixture = try EncoderDecoderFixture(name)
-    let session = try InferenceSession(model: try fixture.converted().model, threads: 2)
-    let rows = try fixture.rows(session)
-    let difference = EncoderDecoderFixture.largestDifference(
-      Array(rows.joined()), fixture.expected.logits)
-    #expect(difference < Self.tolerance, "\(difference)")
+    let findings = try EncoderDecoderFindings.of(name)
+    #expect(findings.encoder.agrees, "\(findings)")
+    #expect(findings.decoder.agrees, "\(findings)")
+    // The reference is worth something: no row is nearly uniform.
+    #expect(findings.information > 0.5, "\(findings)")
+  }
+
+  @Test("odd chunks and single tokens give the same bits", arguments: EncoderDecoderFixture.names)
+  func decoding(_ name: String) throws {
+    let findings = try EncoderDecoderFindings.of(name)
+    #expect(findings.decodeMatches)
+  }
+
+  @Test("8 and 4 bits stay near", arguments: EncoderDecoderFixture.names)
+  func quantized(_ name: String) throws {
+    let findings = try EncoderDecoderFindings.of(name)
+    #expect(findings.q8 && findings.q4, "\(findings)")
+  }
+
+  @Test("streamed weights give the mapped ones' bits", arguments: EncoderDecoderFixture.names)
+  func streams(_ name: String) throws {
+    let findings = try EncoderDecoderFindings.of(name)
+    #expect(findings.streams)
   }
 
   @Test("any chunks and threads give the same bits", arguments: EncoderDecoderFixture.names)
@@ -72,7 +77,7 @@ struct EncoderDecoderTests {
     let model = try fixture.converted().model
     let session = try InferenceSession(model: model)
     let first = try fixture.rows(session)
-    try session.encode(Array(fixture.expected.source.reversed() + fixture.expected.source))
+    try session.encode(Array(fixture.expected.source.reversed()))
     #expect(session.position == 0)
     let other = try session.append([fixture.expected.target[0]]).map { $0 }
     #expect(other != first[0])
@@ -104,7 +109,7 @@ struct EncoderDecoderTests {
     let model = try fixture.converted().model
     let session = try InferenceSession(model: model)
     let suppressed = model.architecture.suppressedTokens ?? []
-    try session.encode(fixture.expected.source)
+    try session.encode(Array(fixture.expected.source.prefix(fixture.expected.greedyLength)))
     var ids = [fixture.expected.greedy[0]]
     while ids.count < fixture.expected.greedy.count {
       let logits = try session.append(Array(ids.suffix(1)))
@@ -113,23 +118,6 @@ struct EncoderDecoderTests {
       ids.append(Int32(best))
     }
     #expect(ids == fixture.expected.greedy)
-  }
-
-  @Test("8 and 4 bits stay near", arguments: EncoderDecoderFixture.names)
-  func quantized(_ name: String) throws {
-    let fixture = try EncoderDecoderFixture(name)
-    let exact = try fixture.rows(InferenceSession(model: try fixture.converted().model))
-    let size = (exact.joined().reduce(0) { $0 + $1 * $1 } / Float(exact.joined().count))
-      .squareRoot()
-    for (bits, limit) in [(8, Float(0.03)), (6, 0.1), (4, 0.4)] {
-      let model = try fixture.converted(bits: bits).model
-      let rows = try fixture.rows(InferenceSession(model: model))
-      let squares = zip(rows.joined(), exact.joined()).reduce(Float(0)) {
-        $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
-      }
-      let error = (squares / Float(exact.joined().count)).squareRoot() / size
-      #expect(error < limit, "\(bits) bits: \(error)")
-    }
   }
 
   @Test("all matrices have the type that was asked for", arguments: EncoderDecoderFixture.names)
@@ -142,32 +130,6 @@ struct EncoderDecoderTests {
     }
     #expect(file.tensors.contains { $0.name == "encoder.layers.2.attention.query.weight" })
     #expect(file.tensors.contains { $0.name == "layers.1.cross_attention.value.weight" })
-  }
-
-  @Test("streamed weights give the mapped ones' bits", arguments: EncoderDecoderFixture.names)
-  func streams(_ name: String) throws {
-    let fixture = try EncoderDecoderFixture(name)
-    for bits in [16, 4] {
-      let model = try fixture.converted(bits: bits).model
-      let mapped = try fixture.rows(InferenceSession(model: model))
-      func plan(_ budget: Int) throws(ModelError) -> MemoryPlan {
-        try MemoryPlan(
-          model.inventory, model.architecture,
-          MemoryRequest(budget: .bytes(budget), context: .positions(64), isForced: true),
-          resident: 0, name: "model")
-      }
-      let least = try plan(0)
-      for share in [0, 0.5] {
-        let plan = try plan(
-          least.totalBytes + Int(share * Double(model.inventory.matrixBytes)))
-        #expect(plan.weights == .streamed && plan.streamedBytes > 0)
-        let session = try InferenceSession(model: model, plan: plan, threads: 2)
-        for _ in 0..<2 {
-          #expect(try fixture.rows(session, chunk: 7) == mapped)
-        }
-        #expect(session.bytesStreamed > 0)
-      }
-    }
   }
 
   @Test("a plan counts encoder, source and cross attention")

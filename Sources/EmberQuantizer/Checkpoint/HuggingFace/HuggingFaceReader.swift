@@ -22,7 +22,8 @@ enum HuggingFaceReader {
         described.tensors, in: weights, source: folder, ignoredPrefixes: described.ignoredPrefixes)
       return try checkpoint(
         described.architecture, found.tensors, warnings: found.warnings, of: weights,
-        folder: folder, name: name, configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
+        folder: folder, name: name, configuration,
+        tokenizer: try model.tokenizer(tokenizer ?? tokenizerBeside(folder), in: folder))
     }
     let (architecture, names) = try HuggingFaceArchitecture.named(by: configuration)
       .describe(configuration)

@@ -23,6 +23,14 @@ struct HuggingFaceEncoderDecoder: Sendable {
   /// All that Ember reads.
   static let known: [HuggingFaceEncoderDecoder] = [.t5, .marian]
 
+  /// The tokenizer that was found, with what a SentencePiece model does not say of T5's.
+  func tokenizer(
+    _ found: TokenizerSource?, in folder: FilePath
+  ) throws(CheckpointError) -> TokenizerSource? {
+    guard name == Self.t5.name, case .other(let path) = found else { return found }
+    return .sentinels(path, count: try HuggingFaceGeneration.sentinelCount(folder: folder))
+  }
+
   /// The one that a configuration names, if it is an encoder–decoder.
   static func named(
     by configuration: HuggingFaceConfiguration
