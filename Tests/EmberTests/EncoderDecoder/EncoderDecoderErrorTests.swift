@@ -98,6 +98,13 @@ struct EncoderDecoderErrorTests {
       ("marian", "share_encoder_decoder_embeddings", "false"),
       ("marian", "activation_function", "tanh"), ("marian", "decoder_attention_heads", "5"),
       ("marian", "encoder_layers", "1000000000"), ("t5", "num_layers", "1000000000"),
+      ("t5", "relative_attention_num_buckets", "1000000000"),
+      ("t5", "relative_attention_max_distance", "2000000000"), ("t5", "d_kv", "1000000000"),
+      ("t5", "num_heads", "1000000000"), ("t5", "num_decoder_layers", "-1"),
+      ("t5", "num_decoder_layers", "9000000000000000000"), ("t5", "d_ff", "2000000000"),
+      ("marian", "d_model", "1000000000"), ("marian", "decoder_ffn_dim", "0"),
+      ("marian", "decoder_start_token_id", "99"), ("marian", "vocab_size", "2000000000"),
+      ("marian", "bad_words_ids", "99"),
     ])
   func refused(_ name: String, _ key: String, _ value: String) throws {
     let parsed: Any =
@@ -132,7 +139,7 @@ struct EncoderDecoderErrorTests {
     #expect(marian.encoder == .init(layerCount: 3, feedForwardWidth: 48))
   }
 
-  @Test("descriptions that no encoder–decoder has", arguments: 0..<7)
+  @Test("descriptions that no encoder–decoder has", arguments: 0..<10)
   func inconsistent(_ index: Int) throws {
     var architecture = try open("t5", [:]).architecture
     #expect(architecture.inconsistency == nil)
@@ -143,6 +150,9 @@ struct EncoderDecoderErrorTests {
     case 3: architecture.encoder?.feedForwardWidth = 1 << 30
     case 4: architecture.suppressedTokens = [-1]
     case 5: architecture.position = .learned
+    case 6: architecture.encoder?.layerCount = 1 << 40
+    case 7: architecture.position = .relativeBias(buckets: 1 << 40, maximumDistance: .max)
+    case 8: architecture.position = .relativeBias(buckets: 32, maximumDistance: 1 << 40)
     default: architecture.position = .relativeBias(buckets: 32, maximumDistance: 16)
     }
     #expect(architecture.inconsistency != nil)
