@@ -67,7 +67,8 @@ struct EncoderDecoderTests {
     let columns = expected.pairs.map { "\($0.source)\t\($0.target)\r\n" }
     try Data(columns.joined().utf8).write(to: folder.appending(path: "p.tsv"))
     let tokens = expected.pairs.reduce(0) { $0 + $1.tokens }
-    let loss = expected.pairs.reduce(0) { $0 + $1.lossOfHalves * Double($1.tokens) } / Double(tokens)
+    let loss =
+      expected.pairs.reduce(0) { $0 + $1.lossOfHalves * Double($1.tokens) } / Double(tokens)
     for file in ["p.jsonl", "p.tsv"] {
       let result = try await EmberProcess.run(
         ["perplexity", "model", "--pairs", file, "--json"], in: folder)
