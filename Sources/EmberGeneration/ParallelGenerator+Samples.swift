@@ -31,7 +31,7 @@ extension ParallelGenerator {
         grammarTokens: grammarTokens)
     }
     if let logits = try session.read(prompt: tokens, isCancelled: isCancelled) {
-      progress.promptTokens = tokens.count
+      progress.promptTokens = max(tokens.count, session.sourceLength)
       for slot in active.indices {
         if slot > 0 { session.copy(sequence: 0, to: slot) }
         active[slot]?.readTokens = tokens.count

@@ -158,9 +158,11 @@ public final class ParallelSession {
   public var cachePrecision: CachePrecision { caches[0].precision }
 
   /// Bytes of the key/value caches that were written; a sequence that is reset keeps its memory for
-  /// the next.
+  /// the next. Those of a source are among them.
   public var cacheBytes: Int {
-    highestPositions.reduce(0) {
+    let source = SourceEncoder.cacheBytes(
+      model.architecture, precision: cachePrecision, contextLength: sourceLength)
+    return highestPositions.reduce(source) {
       $0
         + KeyValueCache.byteCount(
           architecture: model.architecture, precision: cachePrecision, positions: $1)
