@@ -29,10 +29,11 @@ public final class InferenceSession {
   public let plan: MemoryPlan
   private let weights: Weights
   private let residency: Residency
+  let source: SourceEncoder?
   let cache: KeyValueCache
   private let scratch: Scratch
-  private let team: ThreadTeam
-  private let choosesThreads: Bool
+  let team: ThreadTeam
+  let choosesThreads: Bool
   private let bytesPerToken: Int
 
   /// Weights that a step must read before a second thread pays, in bytes. Measured on two cores
@@ -92,10 +93,13 @@ public final class InferenceSession {
     scratch = Scratch(
       architecture: architecture, weights: weights, cache: cache,
       contextLength: plan.contextLength, capacity: chunkLength)
+    source = try SourceEncoder(
+      of: model, residency: residency, contextLength: plan.contextLength,
+      precision: plan.cachePrecision, kernels: kernels)
     team = ThreadTeam(
       threadCount: threadCount,
-      phaseCapacity: ForwardPass.phasesPerStep(
-        architecture, slices: residency.stream?.slices.slices.count ?? 0))
+      phaseCapacity: SourceEncoder.phaseCapacity(
+        source, architecture, slices: residency.stream?.slices.slices.count ?? 0))
     try residency.stream?.fill(progress: progress)
   }
 
@@ -104,16 +108,20 @@ public final class InferenceSession {
 
   /// Bytes of the key/value cache that are in use.
   public var cacheBytes: Int {
-    cacheBytes(positions: position)
+    ownCacheBytes(positions: position) + sourceCacheBytes(length: sourceLength)
   }
 
   /// Bytes of the key/value cache when the context is full.
   public var cacheCapacityBytes: Int {
-    cacheBytes(positions: contextLength)
+    ownCacheBytes(positions: contextLength) + sourceCacheBytes(length: contextLength)
   }
 
-  /// Bytes of the key/value cache when so many positions are in use.
-  public func cacheBytes(positions: Int) -> Int {
+  private func sourceCacheBytes(length: Int) -> Int {
+    SourceEncoder.cacheBytes(
+      model.architecture, precision: cache.precision, contextLength: length)
+  }
+
+  private func ownCacheBytes(positions: Int) -> Int {
     KeyValueCache.byteCount(
       architecture: model.architecture, precision: cache.precision, positions: positions,
       stepLength: chunkLength)
@@ -247,7 +255,7 @@ public final class InferenceSession {
   private func pass(_ tokens: UnsafePointer<Int32>, count: Int) -> ForwardPass {
     ForwardPass(
       architecture: model.architecture, weights: weights, kernels: kernels, scratch: scratch,
-      tokens: tokens, tokenCount: count, residency: residency)
+      tokens: tokens, tokenCount: count, residency: residency, source: source?.view)
   }
 
   /// Whether each pass reads some of the head from the file.
@@ -269,6 +277,7 @@ public final class InferenceSession {
 
   private func check(_ tokens: [Int32]) throws(ModelError) {
     if tokens.isEmpty { throw .noTokens }
+    if let source, source.length == 0 { throw .noSource }
     if position + tokens.count > contextLength {
       throw .contextFull(capacity: contextLength, used: position, added: tokens.count)
     }

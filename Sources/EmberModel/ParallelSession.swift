@@ -64,14 +64,15 @@ public final class ParallelSession {
 
   private let weights: Weights
   private let residency: Residency
+  let source: SourceEncoder?
   private let caches: [KeyValueCache]
   /// Of each sequence.
   private var positions: [Int]
   /// The most that each was.
   private var highestPositions: [Int]
   private let scratch: Scratch
-  private let team: ThreadTeam
-  private let choosesThreads: Bool
+  let team: ThreadTeam
+  let choosesThreads: Bool
   private let bytesPerToken: Int
   /// [stepCapacity]
   private let tokens: UnsafeMutablePointer<Int32>
@@ -140,11 +141,14 @@ public final class ParallelSession {
       contextLength: plan.contextLength, capacity: stepCapacity, segmentCapacity: sequences,
       logitsCapacity: max(sequences, Activations.tokensPerTile))
     tokens = .allocate(capacity: stepCapacity)
+    source = try SourceEncoder(
+      of: model, residency: residency, contextLength: plan.contextLength,
+      precision: plan.cachePrecision, kernels: kernels)
     team = ThreadTeam(
       threadCount: threadCount,
       // One more than a single sequence: the gathering of the segments' ends.
-      phaseCapacity: ForwardPass.phasesPerStep(
-        architecture, slices: residency.stream?.slices.slices.count ?? 0) + 1)
+      phaseCapacity: SourceEncoder.phaseCapacity(
+        source, architecture, slices: residency.stream?.slices.slices.count ?? 0) + 1)
     try residency.stream?.fill()
   }
 
@@ -154,9 +158,11 @@ public final class ParallelSession {
   public var cachePrecision: CachePrecision { caches[0].precision }
 
   /// Bytes of the key/value caches that were written; a sequence that is reset keeps its memory for
-  /// the next.
+  /// the next. Those of a source are among them.
   public var cacheBytes: Int {
-    highestPositions.reduce(0) {
+    let source = SourceEncoder.cacheBytes(
+      model.architecture, precision: cachePrecision, contextLength: sourceLength)
+    return highestPositions.reduce(source) {
       $0
         + KeyValueCache.byteCount(
           architecture: model.architecture, precision: cachePrecision, positions: $1,
@@ -229,7 +235,8 @@ public final class ParallelSession {
     scratch.headInput.tokens = segments.wantedCount
     let pass = ForwardPass(
       architecture: model.architecture, weights: weights, kernels: kernels, scratch: scratch,
-      tokens: tokens, tokenCount: segments.tokenCount, residency: residency)
+      tokens: tokens, tokenCount: segments.tokenCount, residency: residency,
+      source: source?.view)
     residency.stream?.beginPass(withHead: segments.wantedCount > 0)
     team.step(
       workers: workers(tokens: segments.tokenCount),
@@ -254,6 +261,7 @@ public final class ParallelSession {
 
   private func check(_ additions: [Addition]) throws(ModelError) {
     if additions.isEmpty { throw .noTokens }
+    if let source, source.length == 0 { throw .noSource }
     step += 1
     var total = 0
     let size = model.architecture.vocabularySize

@@ -72,14 +72,17 @@ public struct MemoryPlan: Sendable, Equatable {
     }
   }
 
-  /// Bytes of the key/value cache of one sequence that is computed in steps as long as the plan's;
-  /// `Int.max` where no integer holds their number.
+  /// Bytes of the key/value cache of one sequence that is computed in steps as long as the plan's, and
+  /// of a source as long where there is an encoder; `Int.max` where no integer holds their number.
   public func cacheBytes(
     of architecture: Architecture, positions: Int, precision: CachePrecision
   ) -> Int {
-    KeyValueCache.byteCount(
+    let own = KeyValueCache.byteCount(
       architecture: architecture, precision: precision, positions: positions,
       stepLength: chunkLength)
+    let (sum, overflows) = own.addingReportingOverflow(
+      SourceEncoder.cacheBytes(architecture, precision: precision, contextLength: positions))
+    return overflows ? .max : sum
   }
 
   /// What the model itself adds to the process: all but the program.

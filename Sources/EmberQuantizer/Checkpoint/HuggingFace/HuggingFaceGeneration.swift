@@ -48,6 +48,20 @@ enum HuggingFaceGeneration {
     }
   }
 
+  /// How many sentinels stand behind the pieces of a T5's vocabulary: `extra_ids` of
+  /// `tokenizer_config.json`, or 100, as in transformers.
+  static func sentinelCount(folder: FilePath) throws(CheckpointError) -> Int {
+    struct TokenizerConfiguration: Decodable {
+      let sentinels: JSONValue?
+      enum CodingKeys: String, CodingKey { case sentinels = "extra_ids" }
+    }
+    let path = folder.appending("tokenizer_config.json")
+    guard PathKind(of: path) == .file,
+      case .integer(let count)? = try decode(TokenizerConfiguration.self, path).sentinels
+    else { return 100 }
+    return min(max(count, 0), 1 << 16)
+  }
+
   private static func decode<Value: Decodable>(
     _ type: Value.Type, _ path: FilePath
   ) throws(CheckpointError) -> Value {
