@@ -48,6 +48,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
       case let error as SessionFileError: Self(error)
       case let error as QuantizerError: Self(error)
       case let error as CalibrationError: Self(error)
+      case let error as ExportError: Self(error)
       case is ErrorFeedbackError: .invalidData
       case let error as GenerationError: Self(error)
       case let error as EvaluationError: Self(error)
@@ -116,7 +117,7 @@ extension ExitStatus {
     self =
       switch error {
       case .unreadable: .inputMissing
-      case .unsupported, .unsupportedVersion: .unsupported
+      case .unsupported, .unsupportedVersion, .notExpressible: .unsupported
       case .fileTooLarge, .invalidVocabularySize, .truncatedVocabulary, .trailingBytes,
         .invalidTokenLength, .tooManyMerges, .invalidJSON, .invalidField, .duplicateId,
         .conflictingPiece, .idOutOfRange, .mergeTokenMissing, .specialIdOutOfRange,
@@ -156,6 +157,18 @@ extension ExitStatus {
       case .outputIsInput: .cannotCreate
       case .cancelled: .interrupted
       case .modelTooLarge, .budgetTooSmall: .outOfMemory
+      }
+  }
+
+  private init(_ error: ExportError) {
+    self =
+      switch error {
+      case .unknownArchitecture, .unsupportedFeature, .noPlace: .unsupported
+      case .unsupportedType: .usage
+      case .weightTooLarge: .invalidData
+      case .outputIsInput, .folderNotEmpty: .cannotCreate
+      case .budgetTooSmall: .outOfMemory
+      case .cancelled: .interrupted
       }
   }
 

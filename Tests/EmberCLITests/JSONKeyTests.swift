@@ -15,7 +15,7 @@ struct JSONKeyTests {
       ["bench", "model.q4", "--generate", "2", "--prompt-tokens", "8", "--repetitions", "1"],
       ["verify", "model.q4"], ["tokenize", "model.q4", "--text", "the"],
       ["logits", "model.q4", "--tokens", "1,2,3"], ["pack", "model.q4"],
-      ["unpack", "model.q4.zst"],
+      ["unpack", "model.q4.zst"], ["export", "model.q4", "--format", "gguf"],
     ])
   func keys(_ arguments: [String]) async throws {
     let checkpoint = try TinyCheckpoint()

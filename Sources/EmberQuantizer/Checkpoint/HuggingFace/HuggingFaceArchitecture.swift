@@ -70,6 +70,8 @@ struct TensorNameMap: Sendable {
     /// Whether they are stacked head by head: the first one's outputs of a head, the second one's
     /// of the same head, and so on.
     var isFusedByHead = false
+    /// Whether a matrix of one row is stored as a vector.
+    var isVector = false
     var bias: Bias = .ifPresent
   }
 
