@@ -32,9 +32,12 @@ struct ExpressionProgram: Sendable {
   }
 
   private(set) var instructions: [Instruction] = []
-  private(set) var sets: [ExpressionSet] = []
+  private var sets: [ExpressionSet] = []
+  /// The sets' bit maps of ASCII, side by side: most characters are looked up there, and a look
+  /// costs no reference count.
+  private var asciiSets: [ExpressionSet.ASCII] = []
   /// ASCII characters that a match can begin with; all bits where any character can.
-  private(set) var firstASCII: (UInt64, UInt64) = (.max, .max)
+  private(set) var firstASCII = ExpressionSet.ASCII(low: .max, high: .max)
 
   /// Real expressions have below 200.
   private static let maximumLength = 20_000
@@ -44,15 +47,14 @@ struct ExpressionProgram: Sendable {
     try emit(node, hasLoops)
     try add(.succeed)
     if let first = node.firstSets {
-      firstASCII = (0, 0)
-      for point in UInt32(0)..<128 where first.contains(where: { $0.contains(point) }) {
-        if point < 64 {
-          firstASCII.0 |= 1 << UInt64(point)
-        } else {
-          firstASCII.1 |= 1 << UInt64(point - 64)
-        }
-      }
+      firstASCII = .init { point in first.contains { $0.contains(point) } }
     }
+  }
+
+  /// Whether a set has a character. Complexity: as of `ExpressionSet.contains`.
+  @inline(__always)
+  func contains(_ set: Int32, _ point: UInt32) -> Bool {
+    point < 128 ? asciiSets[Int(set)].contains(point) : sets[Int(set)].contains(point)
   }
 
   @discardableResult
@@ -71,6 +73,7 @@ struct ExpressionProgram: Sendable {
 
   private mutating func add(_ set: ExpressionSet) -> Int {
     sets.append(set)
+    asciiSets.append(set.ascii)
     return sets.count - 1
   }
 
