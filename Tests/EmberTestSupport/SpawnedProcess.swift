@@ -60,7 +60,7 @@ package final class SpawnedProcess {
 
     var arguments = command.map { strdup($0) } + [nil]
     var variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-    defer { (arguments + variables).forEach { free($0) } }
+    defer { for text in arguments + variables { free(text) } }
     var identifier: pid_t = 0
     let error = posix_spawn(
       &identifier, command[0], &actions, &attributes, &arguments, &variables)

@@ -126,7 +126,7 @@ struct ExpressionMatcher {
       let current = program.instructions[instruction]
       switch current.operation {
       case .succeed:
-        stack.removeLast(stack.count - bottom)
+        forget(bottom)
         return at
       case .set:
         if at < limit {
@@ -229,9 +229,13 @@ struct ExpressionMatcher {
   }
 
   private mutating func abandon(_ bottom: Int) -> Int {
-    stack.removeLast(stack.count - bottom)
+    forget(bottom)
     return Self.gaveUp
   }
+
+  /// Drops the choices above: rarely more than one.
+  @inline(__always)
+  private mutating func forget(_ bottom: Int) { while stack.count > bottom { stack.removeLast() } }
 
   private func holds(_ assertion: Int32, _ at: Int) -> Bool {
     let newline: UInt8 = 10

@@ -215,7 +215,9 @@ func openingError(_ path: FilePath, tokenizer: FilePath? = nil) -> CheckpointErr
 }
 
 /// Converts a hostile path with the built program, under the limits that reading one has to keep.
-func expectWithinLimits(_ path: FilePath, sourceLocation: SourceLocation = #_sourceLocation) throws {
+func expectWithinLimits(
+  _ path: FilePath, sourceLocation: SourceLocation = #_sourceLocation
+) throws {
   let complaint = try BuiltProgram.complaint(running: ["quantize", path.string])
   #expect(complaint == nil, sourceLocation: sourceLocation)
 }

@@ -164,6 +164,36 @@ import Testing
     #expect(error?.category == .invalidWeights)
   }
 
+  /// Headers and indexes of megabytes that would take a hundred when they are parsed.
+  @Test func manyValues() throws {
+    let many = String(repeating: "0,", count: 7_000_000) + "0"
+    #expect(
+      try error(
+        CheckpointFixture.safetensors(
+          header: "{" + Self.record("a", "[0,0]", shape: "[\(many)]") + "}")
+      )?.category == .damaged)
+    let records = (0..<200_000).map { Self.record("t\($0)", "[0,0]", shape: "[0]") }
+    let header = "{" + records.joined(separator: ",") + "}"
+    #expect(try error(CheckpointFixture.safetensors(header: header))?.category == .damaged)
+    for name in ["model.safetensors.index.json", "pytorch_model.bin.index.json"] {
+      let fixture = try CheckpointFixture()
+      try fixture.write(CheckpointFixture.llamaConfiguration)
+      for count in [400_000, 700_000] {
+        let names = (0..<count).map { "\"t\($0)\":\"f\($0)\"" }.joined(separator: ",")
+        try fixture.write("{\"weight_map\":{\(names)}}", to: name)
+        #expect(openingError(fixture.path) != nil)
+        try expectWithinLimits(fixture.path)
+      }
+    }
+    for name in ["generation_config.json", "tokenizer_config.json"] {
+      let fixture = try CheckpointFixture()
+      try fixture.writeLlama()
+      try fixture.write("{\"eos_token_id\":[\(many)]}", to: name)
+      #expect(openingError(fixture.path)?.category == .damaged)
+      try expectWithinLimits(fixture.path)
+    }
+  }
+
   @Test func longNamesAreCutInMessages() throws {
     let name = String(repeating: "x", count: 1_000_000)
     let bytes = CheckpointFixture.safetensors(header: "{" + Self.record(name, "[0,9]") + "}")
