@@ -62,6 +62,24 @@ final class ChatEngine {
     return (chat.string, layout.tokens(chat))
   }
 
+  /// Positions that the conversation takes as it stands: after a reply, the reply's last token is the
+  /// last of them, and what the template writes before the next one does not count yet.
+  ///
+  /// - Parameter dropsOldest: whether the oldest turns may have been left out of what was computed.
+  func usedPositions(_ conversation: Conversation, dropsOldest: Bool) throws -> Int {
+    if conversation.messages.isEmpty { return 0 }
+    var computed: Conversation? = conversation
+    while let candidate = computed {
+      let chat = try layout.render(candidate)
+      let asWritten = remembered.last { text, _ in
+        chat.rest(after: text).map { rest in !rest.pieces.contains(where: \.isContent) } == true
+      }
+      if let asWritten { return asWritten.tokens.count }
+      computed = dropsOldest ? candidate.withoutOldestTurn : nil
+    }
+    return try prompt(conversation).tokens.count
+  }
+
   /// The model's answer to the conversation.
   ///
   /// - Parameters:
