@@ -129,7 +129,9 @@ extension ExitStatus {
   private init(_ error: ModelError) {
     self =
       switch error {
-      case .invalidMetadata, .missingTensor, .wrongTensor, .contextFull, .noTokens: .invalidData
+      case .invalidMetadata, .missingTensor, .wrongTensor, .contextFull, .noTokens,
+        .noSource, .noEncoder, .sourceTooLong:
+        .invalidData
       case .contextTooLong, .unknownToken, .stepTooLong, .invalidSequence: .usage
       case .outOfMemory, .budgetTooSmall: .outOfMemory
       case .reading: .inputOutput
@@ -181,14 +183,14 @@ extension ExitStatus {
       case .temporaryFile: .inputOutput
       case .cancelled: .interrupted
       case .file(let error): Self(error)
-      case .unsupportedVersion: .unsupported
+      case .unsupportedVersion, .hasEncoder: .unsupported
       }
   }
 
   private init(_ error: GenerationError) {
     self =
       switch error {
-      case .invalidOption: .usage
+      case .invalidOption, .needsDecoder: .usage
       case .promptTooLong, .notFinite, .noTokenPossible, .invalidGrammar, .grammarTooComplex,
         .draftTokenizerDiffers, .draftVocabularyDiffers:
         .invalidData
@@ -202,7 +204,7 @@ extension ExitStatus {
       case .invalidProtocol, .noBeginOfSequence, .noModels, .invalidBenchmark: .usage
       case .outOfMemory: .outOfMemory
       case .outOfDisk: .inputOutput
-      case .textTooShort, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
+      case .textTooShort, .noPairs, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
         .tokenizersDiffer, .invalidQuestion, .noQuestions:
         .invalidData
       }

@@ -1,167 +1,118 @@
-import EmberTestSupport
 import Foundation
 import Testing
 
-#if canImport(Darwin)
-  import Darwin
-#else
-  import Glibc
-#endif
-
-/// `ember chat` at a terminal: a pseudo-terminal with somebody at the keys.
-@Suite(
-  "ember chat at a terminal", .serialized,
-  // Run with the other tests they ran into their time limits; why is not known yet.
-  .enabled(
-    if: ProcessInfo.processInfo.environment["EMBER_TERMINAL_TESTS"] == "1",
-    "set EMBER_TERMINAL_TESTS=1 to run them"))
+/// `ember chat` in a terminal. The limit ends a test whose program waits for ever.
+@Suite("ember chat at a terminal", .timeLimit(.minutes(10)))
 struct ChatTerminalTests {
-  /// The other side of the program's terminal.
-  private final class Terminal {
-    let primary: Int32
-    let process = Process()
-    private(set) var shown = ""
-
-    init(_ arguments: [String], in folder: URL) throws {
-      let secondary: Int32
-      (primary, secondary) = try Self.openPair()
-      let handle = FileHandle(fileDescriptor: secondary, closeOnDealloc: true)
-      process.executableURL = try EmberProcess.binary()
-      process.arguments = arguments
-      process.currentDirectoryURL = folder
-      process.environment = ProcessInfo.processInfo.environment.merging(["TERM": "xterm"]) { $1 }
-      process.standardInput = handle
-      process.standardOutput = handle
-      process.standardError = handle
-      try process.run()
-      _ = fcntl(primary, F_SETFL, O_NONBLOCK)
-    }
-
-    private static func openPair() throws -> (primary: Int32, secondary: Int32) {
-      #if canImport(Darwin)
-        let primary = posix_openpt(O_RDWR | O_NOCTTY)
-        try #require(primary >= 0 && grantpt(primary) == 0 && unlockpt(primary) == 0)
-        let name = String(cString: try #require(ptsname(primary)))
-        let secondary = open(name, O_RDWR | O_NOCTTY)
-        try #require(secondary >= 0)
-      #else
-        // Glibc's module has no posix_openpt.
-        var (primary, secondary): (Int32, Int32) = (-1, -1)
-        try #require(openpty(&primary, &secondary, nil, nil, nil) == 0)
-      #endif
-      return (primary, secondary)
-    }
-
-    deinit {
-      if process.isRunning { process.terminate() }
-      close(primary)
-    }
-
-    func type(_ keys: String) {
-      let bytes = Array(keys.utf8)
-      _ = write(primary, bytes, bytes.count)
-    }
-
-    private func collect() {
-      var bytes = [UInt8](repeating: 0, count: 4096)
-      while true {
-        let count = read(primary, &bytes, bytes.count)
-        if count <= 0 { return }
-        shown += String(decoding: bytes[..<count], as: UTF8.self)
-      }
-    }
-
-    /// Waits until the text has been shown so often, or the program has ended; not for ever.
-    func wait(for text: String, times: Int = 1) async throws {
-      for _ in 0..<12_000 where process.isRunning && count(of: text) < times {
-        try await Task.sleep(for: .milliseconds(5))
-      }
-      #expect(count(of: text) >= times, "\(text.debugDescription): \(shown.debugDescription)")
-    }
-
-    /// Waits until the program reads keys, for the time that this says.
-    func waitForPrompt(_ number: Int) async throws {
-      try await wait(for: "\u{1B}[?2004h", times: number)
-    }
-
-    private func count(of text: String) -> Int {
-      collect()
-      return shown.components(separatedBy: text).count - 1
-    }
-
-    func end() async throws -> Int32 {
-      for _ in 0..<12_000 where process.isRunning {
-        collect()
-        try await Task.sleep(for: .milliseconds(5))
-      }
-      try #require(!process.isRunning, "\(shown.debugDescription)")
-      return process.terminationStatus
-    }
-  }
-
   private static let template =
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}<assistant>"
 
-  private func questions(_ checkpoint: TinyCheckpoint) throws -> [String] {
-    let data = Data(try checkpoint.bytes(of: "talk.json"))
+  private static func model() async throws -> TinyCheckpoint {
+    let checkpoint = try TinyCheckpoint(contextLength: 1 << 16)
+    try await checkpoint.quantize()
+    try checkpoint.write(template, to: "chat.jinja")
+    return checkpoint
+  }
+
+  private func chat(_ checkpoint: TinyCheckpoint, _ options: String...) async throws
+    -> TerminalWindow
+  {
+    let window = try TerminalWindow(
+      [
+        "chat", checkpoint.path("model.q4"), "--template", checkpoint.path("chat.jinja"),
+        "--save", checkpoint.path("talk.json"),
+      ] + options)
+    try await window.waitForPrompt()
+    return window
+  }
+
+  private func questions(_ checkpoint: TinyCheckpoint, _ name: String = "talk.json") throws
+    -> [String]
+  {
+    let data = Data(try checkpoint.bytes(of: name))
     let json = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     let messages = try #require(json["messages"] as? [[String: String]])
     return messages.filter { $0["role"] == "user" }.compactMap { $0["content"] }
   }
 
-  @Test("Lines are edited, called back and pasted; Ctrl-C stops an answer and Ctrl-D leaves")
+  @Test("Lines are edited, called back and pasted; Ctrl-C drops one and Ctrl-D leaves")
   func keys() async throws {
-    let checkpoint = try TinyCheckpoint(contextLength: 1 << 16)
-    try await checkpoint.quantize()
-    try checkpoint.write(Self.template, to: "chat.jinja")
-    let terminal = try Terminal(
-      [
-        "chat", "model.q4", "--template", "chat.jinja", "-n", "4", "--save", "talk.json",
-        "--seed", "1",
-      ], in: checkpoint.folder)
-    try await terminal.waitForPrompt(1)
+    let checkpoint = try await Self.model()
+    let window = try await chat(checkpoint, "-n", "4", "--seed", "1")
     // Words cut, the cursor moved, and a character put in between.
-    terminal.type("nonsense\u{15}the hatt\u{7F}\u{1B}[D\u{1B}[Dx\u{1B}[H日\u{5}!\r")
-    try await terminal.waitForPrompt(2)
+    window.type("nonsense\u{15}the hatt\u{7F}\u{1B}[D\u{1B}[Dx\u{1B}[H日\u{5}!\r")
+    try await window.waitForPrompt()
     // The line before, with more.
-    terminal.type("\u{1B}[A?\r")
-    try await terminal.waitForPrompt(3)
-    terminal.type("\u{1B}[200~two\rlines\u{1B}[201~\r")
-    try await terminal.waitForPrompt(4)
+    window.type("\u{1B}[A?\r")
+    try await window.waitForPrompt()
+    window.type("\u{1B}[200~two\rlines\u{1B}[201~\r")
+    try await window.waitForPrompt()
+    // Two back, one forward, and what was typed before that is still there.
+    window.type("and\u{1B}[A\u{1B}[A\u{1B}[B\u{1B}[B so\r")
+    try await window.waitForPrompt()
     // Ctrl-C drops the line.
-    terminal.type("dropped\u{3}/tokens\r")
-    try await terminal.waitForPrompt(5)
-    terminal.type("\u{4}")
-    #expect(try await terminal.end() == 0)
-    #expect(try questions(checkpoint) == ["日the hxat!", "日the hxat!?", "two\nlines"])
+    window.type("dropped\u{3}/tokens\r")
+    try await window.wait(for: "positions used")
+    try await window.waitForPrompt()
+    window.type("\u{4}")
+    #expect(try await window.end() == 0, "\(window.ending)")
+    #expect(
+      try questions(checkpoint) == ["日the hxat!", "日the hxat!?", "two\nlines", "and so"])
   }
 
   @Test("Ctrl-C stops an answer, the conversation goes on, and two at the prompt leave")
   func interruption() async throws {
-    let checkpoint = try TinyCheckpoint(contextLength: 1 << 16)
-    try await checkpoint.quantize()
-    try checkpoint.write(Self.template, to: "chat.jinja")
-    let terminal = try Terminal(
-      [
-        "chat", "model.q4", "--template", "chat.jinja", "-n", "60000", "--save", "talk.json",
-        "--temperature", "0",
-      ], in: checkpoint.folder)
-    try await terminal.waitForPrompt(1)
+    let checkpoint = try await Self.model()
     // What this model has much to say about.
-    terminal.type("a hat\r")
-    // The keys are no longer read one by one: the answer has begun.
-    try await terminal.wait(for: "\u{1B}[?2004l")
-    try await Task.sleep(for: .milliseconds(300))
-    // The terminal is not the program's own, so the key does not become a signal by itself.
-    terminal.process.interrupt()
-    try await terminal.wait(for: "stopped]")
-    try await terminal.waitForPrompt(2)
-    terminal.type("/tokens\r")
-    try await terminal.waitForPrompt(3)
-    terminal.type("\u{3}")
-    try await terminal.wait(for: "Ctrl-C again")
-    terminal.type("\u{3}")
-    #expect(try await terminal.end() == 0)
-    #expect(try questions(checkpoint) == ["a hat"])
+    let window = try await chat(checkpoint, "-n", "60000", "--temperature", "0")
+    window.type("a hat\r")
+    // The keys are no longer read one by one; what is shown next is the answer.
+    try await window.wait(for: "\u{1B}[?2004l")
+    try await window.waitForMore()
+    window.type("\u{3}")
+    try await window.wait(for: "; stopped]")
+    try await window.waitForPrompt()
+    window.type("/tokens\r")
+    try await window.wait(for: "positions used")
+    try await window.waitForPrompt()
+    // It still answers.
+    window.type("the hat\r")
+    try await window.wait(for: "\u{1B}[?2004l")
+    try await window.waitForMore()
+    window.type("\u{3}")
+    try await window.wait(for: "; stopped]")
+    try await window.waitForPrompt()
+    window.type("\u{3}")
+    try await window.wait(for: "Ctrl-C again")
+    window.type("\u{3}")
+    #expect(try await window.end() == 0, "\(window.ending)")
+    #expect(try questions(checkpoint) == ["a hat", "the hat"])
+  }
+
+  @Test("A conversation is saved, forgotten and loaded; its lines can be called back")
+  func saving() async throws {
+    let checkpoint = try await Self.model()
+    let window = try await chat(checkpoint, "-n", "4", "--seed", "1")
+    for line in ["the hat\r", "/save \(checkpoint.path("kept.json"))\r", "/reset\r"] {
+      window.type(line)
+      try await window.waitForPrompt()
+    }
+    window.type("not that\r")
+    try await window.waitForPrompt()
+    #expect(try questions(checkpoint) == ["not that"])
+    window.type("/load \(checkpoint.path("kept.json"))\r")
+    try await window.wait(for: "loaded 2 messages")
+    try await window.waitForPrompt()
+    // The last line of the conversation that was loaded.
+    window.type("\u{1B}[A again\r")
+    try await window.waitForPrompt()
+    // An error ends nothing.
+    window.type("/load \(checkpoint.path("missing.json"))\r")
+    try await window.wait(for: "missing.json: ")
+    try await window.waitForPrompt()
+    window.type("/exit\r")
+    #expect(try await window.end() == 0, "\(window.ending)")
+    #expect(try questions(checkpoint, "kept.json") == ["the hat"])
+    #expect(try questions(checkpoint) == ["the hat", "the hat again"])
   }
 }

@@ -137,6 +137,20 @@ struct ChatTests {
       try messages(checkpoint, "talk.json").map { $0["role"] } == ["system", "user", "assistant"])
   }
 
+  @Test("After a reply as many positions are used as /tokens says")
+  func usedPositions() async throws {
+    let checkpoint = try await Self.model()
+    let result = try await chat(
+      checkpoint, input: "the hat\n/tokens\nnot that\n/tokens\n/undo\n/tokens\n")
+    #expect(result.status == 0, "\(result)")
+    let counts = result.error.matches(of: /([0-9]+) of 512 positions used/).map { Int($0.1) }
+    try #require(counts.count == 5, "\(result)")
+    #expect(counts[0] == counts[1] && counts[2] == counts[3] && counts[1] == counts[4])
+    #expect(counts[0] != counts[2])
+    let first = try await chat(checkpoint, "--json", input: "the hat\n")
+    #expect(try lines(first)[0]["context_used"] as? Int == counts[0])
+  }
+
   @Test("A full context is an error that says the ways out, unless the oldest turns may go")
   func fullContext() async throws {
     let checkpoint = try await Self.model()

@@ -89,19 +89,5 @@ struct EmberProcess {
   }
 
   /// The executable beside the test bundle.
-  static func binary() throws -> URL {
-    var folders: [URL] = []
-    for argument in CommandLine.arguments + Bundle.allBundles.map(\.bundlePath) {
-      var url = URL(filePath: argument)
-      // On macOS the executable lies deep inside the bundle.
-      while url.pathComponents.count > 1, url.pathExtension != "xctest" {
-        url.deleteLastPathComponent()
-      }
-      if url.pathExtension == "xctest" { folders.append(url.deletingLastPathComponent()) }
-    }
-    let candidates = folders.map { $0.appending(path: "ember") }
-    return try #require(
-      candidates.first { FileManager.default.isExecutableFile(atPath: $0.path) },
-      "the executable ember is not beside the tests: run `swift build` with the same options first")
-  }
+  static func binary() throws -> URL { try BuiltProgram.executable() }
 }

@@ -14,6 +14,7 @@ struct JSONKeyTests {
       ["compare", "model.q8", "model.q4", "--text", "text.txt"], ["inspect", "model.q4"],
       ["bench", "model.q4", "--generate", "2", "--prompt-tokens", "8", "--repetitions", "1"],
       ["verify", "model.q4"], ["tokenize", "model.q4", "--text", "the"],
+      ["tokenize", "model.q4", "--text", "the", "--compare", "tokenizer.bin"],
       ["logits", "model.q4", "--tokens", "1,2,3"], ["pack", "model.q4"],
       ["unpack", "model.q4.zst"], ["export", "model.q4", "--format", "gguf"],
     ])
@@ -28,7 +29,8 @@ struct JSONKeyTests {
     #expect(result.error.isEmpty)
     let json = try result.json
     let keys = Set(Self.keys(of: json, prefix: "")).sorted()
-    try Snapshot.expect(keys.joined(separator: "\n") + "\n", equals: "json-\(arguments[0])")
+    let name = arguments[0] + (arguments.contains("--compare") ? "-compare" : "")
+    try Snapshot.expect(keys.joined(separator: "\n") + "\n", equals: "json-\(name)")
     let documentation = try String(
       contentsOfFile: TestData.bundled("docs/json.md"), encoding: .utf8)
     for key in keys {

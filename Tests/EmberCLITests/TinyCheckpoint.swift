@@ -4,7 +4,7 @@ import Testing
 
 /// A folder with a checkpoint of two layers and random weights, `model.bin` and `tokenizer.bin`,
 /// removed with the value.
-final class TinyCheckpoint {
+final class TinyCheckpoint: Sendable {
   static let vocabularySize = 270
   let folder: URL
 

@@ -53,6 +53,10 @@ import Testing
   @Test(arguments: [
     ("", "byte 0: the text ends early"), ("{", "byte 1: the text ends early"),
     ("[1,]", "byte 3: expected a value"), ("{\"a\":1,}", "byte 7: expected a string"),
+    ("01", "expected a value"), ("+1", "expected a value"), ("1.", "expected a value"),
+    (".5", "expected a value"), ("1e", "expected a value"), ("-", "expected a value"),
+    ("NaN", "expected a value"), ("-Infinity", "expected a value"),
+    ("\"\\udc00\\ud800\"", "half a surrogate pair"),
     ("\"\\ud800\"", "half a surrogate pair"), ("\"\\x\"", "an unknown escape"),
     ("\"a\nb\"", "a control character inside a string"), ("1 2", "something follows the value"),
     ("nul", "expected a value"), ("\"abc", "the text ends inside a string"),

@@ -72,7 +72,8 @@ import Testing
   func aMegabyteOfOneCharacter(name: String) throws {
     let tokenizer = try TokenizerFixtures.huggingFace("kinds/\(name)")
     for character in ["a", " ", "1", "\n", "é", "\u{301}", "日", "'"] {
-      let text = String(repeating: character, count: 300_000)
+      let count = character == "a" ? 1_000_000 : 300_000
+      let text = String(repeating: character, count: count)
       #expect(tokenizer.encode(text).count < 1_300_000)
     }
   }

@@ -62,6 +62,24 @@ final class ChatEngine {
     return (chat.string, layout.tokens(chat))
   }
 
+  /// Positions that the conversation takes as it stands: after a reply, the reply's last token is the
+  /// last of them, and what the template writes before the next one does not count yet.
+  ///
+  /// - Parameter dropsOldest: whether the oldest turns may have been left out of what was computed.
+  func usedPositions(_ conversation: Conversation, dropsOldest: Bool) throws -> Int {
+    if conversation.messages.isEmpty { return 0 }
+    var computed: Conversation? = conversation
+    while let candidate = computed {
+      let chat = try layout.render(candidate)
+      let asWritten = remembered.last { text, _ in
+        chat.rest(after: text).map { rest in !rest.pieces.contains(where: \.isContent) } == true
+      }
+      if let asWritten { return asWritten.tokens.count }
+      computed = dropsOldest ? candidate.withoutOldestTurn : nil
+    }
+    return try prompt(conversation).tokens.count
+  }
+
   /// The model's answer to the conversation.
   ///
   /// - Parameters:
@@ -121,8 +139,7 @@ final class ChatEngine {
     defer { reply.promptSeconds = (clock.now - start) / .seconds(1) }
     let common = zip(computed, tokens).prefix { $0 == $1 }.count
     // The logits come with the last token.
-    let kept = min(common, tokens.count - 1)
-    forget(from: kept)
+    let kept = forget(from: min(common, tokens.count - 1))
     reply.cachedTokens = kept
     var logits: UnsafeMutableBufferPointer<Float>?
     for first in stride(from: kept, to: tokens.count, by: session.chunkLength) {
@@ -136,10 +153,12 @@ final class ChatEngine {
   /// The last token of a reply, which has not been computed.
   private var pending: [Int32] = []
 
-  private func forget(from position: Int) {
-    session.truncate(to: position)
-    computed.removeLast(computed.count - position)
+  /// Returns how many positions are left: that many, or none where a window has moved on.
+  private func forget(from position: Int) -> Int {
+    let kept = session.truncate(to: position)
+    computed.removeLast(computed.count - kept)
     pending = []
+    return kept
   }
 
   private func append(_ tokens: [Int32]) throws -> UnsafeMutableBufferPointer<Float> {

@@ -104,8 +104,9 @@ struct ChatLoop {
     var parts = [
       "\(reply.generatedTokens) tokens\(speed(reply.tokensPerSecond))",
       "\(computed) new before them\(speed(reply.promptTokensPerSecond))",
-      "\(used(reply)) of \(engine.session.contextLength) positions used",
     ]
+    // A template may refuse what is left of a conversation after an interrupted reply.
+    if let used = try? positionsUsed { parts.append(used) }
     switch reply.stopReason {
     case .cancelled: parts.append("stopped")
     case .contextFull:
@@ -119,7 +120,12 @@ struct ChatLoop {
     return "[\(parts.joined(separator: "; "))]"
   }
 
-  private func used(_ reply: ChatEngine.Reply) -> Int { reply.promptTokens + reply.generatedTokens }
+  private var positionsUsed: String {
+    get throws {
+      let count = try engine.usedPositions(conversation, dropsOldest: dropsOldest)
+      return "\(count) of \(engine.session.contextLength) positions used"
+    }
+  }
 
   // MARK: Instructions
 
@@ -156,9 +162,7 @@ struct ChatLoop {
         if !(error is InterruptedRun) { conversation = before }
         throw error
       }
-    case .tokens:
-      let count = try engine.prompt(conversation).tokens.count
-      say("\(count) of \(engine.session.contextLength) positions used")
+    case .tokens: say(try positionsUsed)
     case .unknown(let message): say(message)
     case .exit: break
     }

@@ -9,8 +9,8 @@ struct TokenizeCommand: ParsableCommand {
     discussion: """
       Encodes the text the tokenizer's own way, with the tokens that it puts before a text. \
       Without --text or --file the text comes from standard input, to the last byte. The tokenizer \
-      may be a model file's, or a tokenizer.json, tokenizer.model or tokenizer.bin by itself. On a \
-      terminal the pieces are coloured, each with its id.
+      may be a model file's, or a tokenizer.json, tokenizer.model, tokenizer.bin or GGUF file by \
+      itself. On a terminal the pieces are coloured, each with its id.
 
         ember tokenize model.q4 --text "Once upon a time"
         ember tokenize model.q4 --file story.txt --ids-only

@@ -65,9 +65,7 @@ struct ExpressionMatcher {
     var start = position
     while start <= text.count {
       if start < text.count, text[start] < 0x80, !isByteAlphabet {
-        let byte = UInt64(text[start])
-        let bit = byte < 64 ? first.0 >> byte & 1 : first.1 >> (byte - 64) & 1
-        if bit == 0 {
+        if !first.contains(UInt32(text[start])) {
           start += 1
           continue
         }
@@ -128,12 +126,12 @@ struct ExpressionMatcher {
       let current = program.instructions[instruction]
       switch current.operation {
       case .succeed:
-        stack.removeLast(stack.count - bottom)
+        forget(bottom)
         return at
       case .set:
         if at < limit {
           let (point, end) = character(at)
-          if program.sets[Int(current.first)].contains(point) {
+          if program.contains(current.first, point) {
             at = end
             instruction += 1
           } else {
@@ -156,14 +154,13 @@ struct ExpressionMatcher {
         stack.append(Frame(instruction: current.second, position: at, low: -1))
         instruction = Int(current.first)
       case .greedyLoop, .possessiveLoop:
-        let set = program.sets[Int(current.first)]
         let most = current.third < 0 ? Int.max : Int(current.third)
         var count = 0
         var low = current.second == 0 ? at : -1
         var end = at
         while count < most && end < limit {
           let (point, next) = character(end)
-          if !set.contains(point) { break }
+          if !program.contains(current.first, point) { break }
           end = next
           count += 1
           if count == Int(current.second) { low = end }
@@ -200,7 +197,7 @@ struct ExpressionMatcher {
         }
       case .lookbehind:
         let isThere =
-          at > 0 && program.sets[Int(current.first)].contains(character(before(at)).point)
+          at > 0 && program.contains(current.first, character(before(at)).point)
         if isThere == (current.second == 0) { instruction += 1 } else { isFailure = true }
       case .assertion:
         if holds(current.first, at) { instruction += 1 } else { isFailure = true }
@@ -232,9 +229,13 @@ struct ExpressionMatcher {
   }
 
   private mutating func abandon(_ bottom: Int) -> Int {
-    stack.removeLast(stack.count - bottom)
+    forget(bottom)
     return Self.gaveUp
   }
+
+  /// Drops the choices above: rarely more than one.
+  @inline(__always)
+  private mutating func forget(_ bottom: Int) { while stack.count > bottom { stack.removeLast() } }
 
   private func holds(_ assertion: Int32, _ at: Int) -> Bool {
     let newline: UInt8 = 10

@@ -14,22 +14,43 @@ struct ExpressionSet: Sendable {
   private let items: [Item]
   private let isNegative: Bool
   private let ignoresCase: Bool
-  private var ascii: (UInt64, UInt64) = (0, 0)
+  /// Its characters below 128.
+  private(set) var ascii = ASCII { _ in false }
+
+  /// A bit for each character below 128.
+  struct ASCII {
+    private let low: UInt64
+    private let high: UInt64
+
+    init(low: UInt64, high: UInt64) {
+      self.low = low
+      self.high = high
+    }
+
+    init(where contains: (UInt32) -> Bool) {
+      func bits(from start: UInt32) -> UInt64 {
+        (0..<64).reduce(0) { $0 | (contains(start + $1) ? 1 << UInt64($1) : 0) }
+      }
+      self.init(low: bits(from: 0), high: bits(from: 64))
+    }
+
+    /// - Parameter point: below 128.
+    @inline(__always)
+    func contains(_ point: UInt32) -> Bool {
+      (point < 64 ? low : high) >> UInt64(point & 63) & 1 != 0
+    }
+  }
 
   init(_ items: [Item], isNegative: Bool = false, ignoresCase: Bool = false) {
     self.items = items
     self.isNegative = isNegative
     self.ignoresCase = ignoresCase
-    for point in UInt32(0)..<128 where matchesSlowly(point) {
-      if point < 64 { ascii.0 |= 1 << UInt64(point) } else { ascii.1 |= 1 << UInt64(point - 64) }
-    }
+    ascii = ASCII { matchesSlowly($0) }
   }
 
   @inline(__always)
   func contains(_ point: UInt32) -> Bool {
-    if point < 64 { return ascii.0 >> UInt64(point) & 1 != 0 }
-    if point < 128 { return ascii.1 >> UInt64(point - 64) & 1 != 0 }
-    return matchesSlowly(point)
+    point < 128 ? ascii.contains(point) : matchesSlowly(point)
   }
 
   private func matchesSlowly(_ point: UInt32) -> Bool {

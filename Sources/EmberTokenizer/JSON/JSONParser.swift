@@ -107,17 +107,36 @@ package struct JSONParser {
 
   private mutating func number() throws(TokenizerError) -> JSONValue {
     let start = position
-    while let byte = current,
-      (byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9"))
-        || "+-.eE".utf8.contains(byte)
-    {
+    if current == UInt8(ascii: "-") { position += 1 }
+    let first = current
+    let wholeDigits = skipDigits()
+    var isNumber = wholeDigits == 1 || (wholeDigits > 1 && first != UInt8(ascii: "0"))
+    var isWhole = true
+    if current == UInt8(ascii: ".") {
       position += 1
+      isWhole = false
+      isNumber = skipDigits() > 0 && isNumber
     }
-    let text = String(decoding: bytes[start..<position], as: UTF8.self)
-    if let value = Int(text) { return .integer(value) }
-    if let value = Double(text), value.isFinite { return .number(value) }
+    if current == UInt8(ascii: "e") || current == UInt8(ascii: "E") {
+      position += 1
+      isWhole = false
+      if current == UInt8(ascii: "-") || current == UInt8(ascii: "+") { position += 1 }
+      isNumber = skipDigits() > 0 && isNumber
+    }
+    if isNumber {
+      let text = String(decoding: bytes[start..<position], as: UTF8.self)
+      if isWhole, let value = Int(text) { return .integer(value) }
+      if let value = Double(text), value.isFinite { return .number(value) }
+    }
     position = start
     throw error("expected a value")
+  }
+
+  /// Returns how many there were.
+  private mutating func skipDigits() -> Int {
+    let start = position
+    while let byte = current, byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") { position += 1 }
+    return position - start
   }
 
   private mutating func string() throws(TokenizerError) -> String {

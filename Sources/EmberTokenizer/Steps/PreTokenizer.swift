@@ -8,6 +8,8 @@ struct PreTokenizer {
   struct Prepared: Sendable {
     let step: PreTokenizerStep
     let isByteAlphabet: Bool
+    /// Of a split; not in the step, which is copied for each word.
+    var pattern: TextPattern?
   }
 
   typealias Text = UnsafeBufferPointer<UInt8>
@@ -15,8 +17,7 @@ struct PreTokenizer {
   init(_ steps: [Prepared]) {
     self.steps = steps
     finders = steps.map { prepared in
-      guard case .split(let pattern, _, _) = prepared.step else { return nil }
-      return PatternFinder(pattern, isByteAlphabet: prepared.isByteAlphabet)
+      prepared.pattern.map { PatternFinder($0, isByteAlphabet: prepared.isByteAlphabet) }
     }
     spaced = steps.map { _ in [] }
   }
@@ -55,7 +56,7 @@ struct PreTokenizer {
           run(word, index + 1, isFirst && word.baseAddress == text.baseAddress, &sink)
         }
       }
-    case .split(_, let behavior, let isInverted):
+    case .split(let behavior, let isInverted):
       splitByPattern(text, index, behavior, isInverted, isFirst, &sink)
     case .properties(let properties, let behavior):
       splitByCharacters(text, index, behavior, isFirst, &sink) { $0.contains(properties) }
@@ -89,18 +90,15 @@ struct PreTokenizer {
     _ text: Text, _ index: Int, _ behavior: SplitBehavior, _ isInverted: Bool, _ isFirst: Bool,
     _ sink: inout Sink
   ) {
-    // Taken out, so that the steps behind may use the others.
-    guard var finder = finders[index] else { return }
-    finders[index] = nil
-    defer { finders[index] = finder }
-    finder.reset(text)
+    // The steps behind use the other finders while this one is in the middle of the text.
+    finders[index]?.reset(text)
     var segments = Segments(behavior)
     var done = 0
     func emit(_ range: Range<Int>?, _ this: inout PreTokenizer, _ sink: inout Sink) {
       guard let range, !range.isEmpty else { return }
       this.run(Text(rebasing: text[range]), index + 1, isFirst && range.lowerBound == 0, &sink)
     }
-    while let match = finder.next() {
+    while let match = finders[index]?.next() {
       if done < match.lowerBound {
         emit(segments.add(done..<match.lowerBound, isMatch: isInverted), &self, &sink)
       }

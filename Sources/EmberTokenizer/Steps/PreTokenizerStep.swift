@@ -2,7 +2,7 @@
 enum PreTokenizerStep: Sendable {
   case gpt2Words
   case llama3Words(digits: Int)
-  case split(TextPattern, SplitBehavior, isInverted: Bool)
+  case split(SplitBehavior, isInverted: Bool)
   case properties(CharacterProperties, SplitBehavior)
   case whitespace
   case bertWords
@@ -27,20 +27,7 @@ enum PreTokenizerStep: Sendable {
     case .llama3Words:
       guard step.flags == 1 || step.flags == 3 else { throw StepFailure("1 or 3 digits") }
       self = .llama3Words(digits: Int(step.flags))
-    case .split:
-      var pattern = step.first
-      if isByteAlphabet && step.flags & 1 == 0 {
-        // The text stays as bytes; what cannot be a stand-in can never match.
-        pattern =
-          ByteAlphabet.bytes(String(decoding: pattern, as: UTF8.self)) ?? [0xff, 0xff, 0xff]
-        guard !pattern.isEmpty else { throw StepFailure("a pattern that is not empty") }
-        self = .split(
-          .literal(pattern), try Self.behavior(step), isInverted: step.flags & 2 != 0)
-        return
-      }
-      self = .split(
-        try TextPattern(pattern, isExpression: step.flags & 1 != 0), try Self.behavior(step),
-        isInverted: step.flags & 2 != 0)
+    case .split: self = .split(try Self.behavior(step), isInverted: step.flags & 2 != 0)
     case .digits: self = .properties(.numeric, step.flags & 1 != 0 ? .isolated : .contiguous)
     case .punctuation: self = .properties(.punctuation, try Self.behavior(step))
     case .whitespaceSplit: self = .properties(.whiteSpace, .removed)
@@ -62,6 +49,22 @@ enum PreTokenizerStep: Sendable {
       self = .beforeRuns(step.first)
     default: return nil
     }
+  }
+
+  /// What a split searches for; nil for the other steps.
+  static func pattern(
+    _ step: TokenizerStep, isByteAlphabet: Bool
+  ) throws(StepFailure) -> TextPattern? {
+    guard step.kind == .split else { return nil }
+    let isExpression = step.flags & 1 != 0
+    guard isByteAlphabet && !isExpression else {
+      return try TextPattern(step.first, isExpression: isExpression)
+    }
+    // The text stays as bytes; what cannot be a stand-in can never match.
+    let bytes =
+      ByteAlphabet.bytes(String(decoding: step.first, as: UTF8.self)) ?? [0xff, 0xff, 0xff]
+    guard !bytes.isEmpty else { throw StepFailure("a pattern that is not empty") }
+    return .literal(bytes)
   }
 
   private static func behavior(_ step: TokenizerStep) throws(StepFailure) -> SplitBehavior {

@@ -51,7 +51,9 @@ final class TokenizerPipeline: Sendable {
         if let normalizer = try NormalizerStep(step) { normalizers.append(normalizer) }
         let preTokenizer = try PreTokenizerStep(step, isByteAlphabet: isByteAlphabet)
         if let preTokenizer {
-          preTokenizers.append(.init(step: preTokenizer, isByteAlphabet: isByteAlphabet))
+          let pattern = try PreTokenizerStep.pattern(step, isByteAlphabet: isByteAlphabet)
+          preTokenizers.append(
+            .init(step: preTokenizer, isByteAlphabet: isByteAlphabet, pattern: pattern))
         }
       } catch {
         throw failure(error.expected, "another step of kind \(step.kind.rawValue)")

@@ -2,6 +2,7 @@ import EmberQuantizer
 import EmberTestSupport
 import Foundation
 import SystemPackage
+import Testing
 
 /// A tensor that a test writes into a safetensors file.
 struct FixtureTensor {
@@ -211,4 +212,12 @@ func openingError(_ path: FilePath, tokenizer: FilePath? = nil) -> CheckpointErr
   } catch {
     return error
   }
+}
+
+/// Converts a hostile path with the built program, under the limits that reading one has to keep.
+func expectWithinLimits(
+  _ path: FilePath, sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+  let complaint = try BuiltProgram.complaint(running: ["quantize", path.string])
+  #expect(complaint == nil, sourceLocation: sourceLocation)
 }

@@ -8,7 +8,12 @@ import Testing
 @Suite struct HostileGGUFTests {
   private typealias F = GGUFFixture
 
-  private func error(_ bytes: [UInt8], size: Int64? = nil) throws -> CheckpointError? {
+  /// - Parameters:
+  ///   - size: of the file, where it has a hole at its end.
+  ///   - isLimited: whether the built program reads it, too, and has to stay within limits.
+  private func error(
+    _ bytes: [UInt8], size: Int64? = nil, isLimited: Bool = true
+  ) throws -> CheckpointError? {
     let fixture = try CheckpointFixture()
     try fixture.write(bytes, to: "model.gguf")
     let path = fixture.path("model.gguf")
@@ -19,6 +24,7 @@ import Testing
     }
     let error = openingError(path)
     #expect(error?.description.contains("\n") != true)
+    if isLimited, error != nil { try expectWithinLimits(path) }
     return error
   }
 
@@ -51,6 +57,10 @@ import Testing
     values.append(("nothing", F.little(11, 4)))
     values.append(("arrays of arrays", deep))
     values.append(("huge array of arrays", F.array(9, 1 << 40)))
+    values.append(("deeper than any stack", F.little(9, 4) + nested(100_000)))
+    let empty = [UInt8]((0..<50_000).flatMap { _ in F.little(4, 4) + F.little(0, 8) })
+    values.append(("many empty arrays, one missing", F.array(9, 50_001, empty)))
+    values.append(("empty arrays without elements' type", F.array(9, 2, F.little(4, 4))))
     return values
   }()
 
@@ -87,7 +97,10 @@ import Testing
     #expect(try error(F().bytes)?.category == .damaged)
     let key = ("general.architecture", F.string("llama"))
     #expect(try error(F(metadata: [key, key]).bytes)?.category == .damaged)
-    for alignment in [0, 1, 3, 33, 1 << 31] as [UInt32] {
+    let notText = F.little(1, 8) + [0xFF] + F.uint32(1)
+    let beginning = Array(F(keyCount: 1).bytes.prefix(24))
+    #expect(try error(beginning + notText)?.category == .damaged)
+    for alignment in [0, 1, 3, 33, 1 << 31, .max] as [UInt32] {
       #expect(try error("general.alignment", F.uint32(alignment))?.category == .damaged)
     }
   }
@@ -112,6 +125,29 @@ import Testing
   func tensorsAreNotBelieved(tensors: [GGUFFixture.Tensor]) throws {
     let file = F(tensors: tensors, data: [UInt8](repeating: 0, count: 64))
     #expect(try error(file.bytes)?.category == .damaged)
+  }
+
+  /// As many records as a file of some megabytes has room for, each of them fit to be read.
+  @Test func manySmallRecords() throws {
+    let keys = (0..<65_535).map { ("k\($0)", F.little(0, 4) + [7]) }
+    #expect(try error(F(metadata: keys).bytes) != nil)
+    let again = keys + [("k0", F.little(0, 4) + [7])]
+    #expect(try error(F(metadata: again).bytes)?.category == .damaged)
+    let tensors = (0..<65_535).map {
+      F.Tensor(name: "t\($0)", dimensions: [8], offset: UInt64($0) * 32)
+    }
+    let data = [UInt8](repeating: 0, count: 32 * tensors.count)
+    #expect(try error(F(tensors: tensors, data: data).bytes) != nil)
+    let double = tensors + [F.Tensor(name: "t0", dimensions: [8], offset: 0)]
+    #expect(try error(F(tensors: double, data: data).bytes)?.category == .damaged)
+    // All of them at one place.
+    let overlapping = (0..<65_535).map { F.Tensor(name: "t\($0)", dimensions: [8]) }
+    #expect(try error(F(tensors: overlapping, data: data).bytes)?.category == .damaged)
+    #expect(try error(F(tensors: double + [F.Tensor(name: "u", dimensions: [8])]).bytes) != nil)
+    let texts = F.array(8, 500_000, [UInt8](repeating: 0, count: 8 * 500_000))
+    #expect(try error("tokenizer.ggml.tokens", texts) != nil)
+    let long = F.string(String(repeating: "x", count: 20_000_000))
+    #expect(try error("general.architecture", long) != nil)
   }
 
   @Test func architecturesAreNamed() throws {
@@ -159,14 +195,15 @@ import Testing
     let path = TestData.bundled("Tests/fixtures/checkpoints/gpt2-q8.gguf")
     let whole = try Array(Data(contentsOf: URL(filePath: path)))
     for length in Array(stride(from: 1, to: 3500, by: 41)) + [whole.count - 1] {
-      #expect(try error(Array(whole[..<length]))?.category == .damaged, "\(length) bytes")
+      let error = try error(Array(whole[..<length]), isLimited: false)
+      #expect(error?.category == .damaged, "\(length) bytes")
     }
     var errors = 0
     for place in stride(from: 0, to: 3500, by: 7) {
       for byte in [0, 1, 0x7F, 0xFF] as [UInt8] {
         var bytes = whole
         bytes[place] = byte
-        if try error(bytes) != nil { errors += 1 }
+        if try error(bytes, isLimited: false) != nil { errors += 1 }
       }
     }
     #expect(errors > 300)

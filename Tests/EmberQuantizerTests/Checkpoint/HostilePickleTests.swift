@@ -18,6 +18,10 @@ import Testing
     // What the pickles would do is write a file beside themselves.
     #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.path.string) == before)
     #expect(error?.description.contains("\n") != true)
+    if error != nil {
+      try expectWithinLimits(fixture.path)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.path.string) == before)
+    }
     return error
   }
 
@@ -41,13 +45,38 @@ import Testing
       // The name as strings on the stack.
       (F.string("os") + F.string("system") + [0x93, 0x2E], "os.system"),
       ([0x4E, 0x4E, 0x93, 0x2E], "STACK_GLOBAL"),
+      // Strings that the memo holds, one with a line end in it, and a name that is no text.
+      (
+        F.string("os") + [0x94] + F.string("system") + [0x94, 0x30, 0x30, 0x68, 0, 0x68, 1, 0x93],
+        "os.system"
+      ),
+      (F.string("os\nnot") + F.string("system") + [0x93, 0x2E], "not.system"),
+      (F.string("builtins") + [0x8C, 4] + Array("eval".utf8) + [0x93, 0x2E], "builtins.eval"),
+      ([0x4B, 1, 0x4B, 2, 0x93, 0x2E], "STACK_GLOBAL"),
+      // Chains that end in something harmful, of names that look harmless.
+      (F.global("builtins", "getattr.__self__.exec") + [0x2E], "getattr.__self__.exec"),
+      (
+        F.global("operator", "attrgetter") + F.tuple([F.string("system")]) + [0x52, 0x2E],
+        "operator.attrgetter"
+      ),
+      (F.global("functools", "partial") + [0x2E], "functools.partial"),
+      (F.global("importlib", "import_module") + [0x2E], "importlib.import_module"),
+      (F.global("copyreg", "__newobj__") + [0x2E], "copyreg.__newobj__"),
+      (F.global("torch._utils", "__builtins__") + [0x2E], "torch._utils.__builtins__"),
+      (F.global("numpy.testing._private.utils", "runstring") + [0x2E], "runstring"),
+      (F.global("pickle", "loads") + [0x2E], "pickle.loads"),
+      (F.global("torch", " FloatStorage") + [0x2E], "torch. FloatStorage"),
+      (F.global("torch._utils", "_rebuild_tensor_v2 ") + [0x2E], "_rebuild_tensor_v2 "),
       // Opcodes that make objects, or that no dictionary of tensors needs.
       ([0x28] + F.string("touch pwned") + [0x69] + Array("os\nsystem\n".utf8), "INST"),
       ([0x28] + F.global("collections", "OrderedDict") + [0x6F], "OBJ"),
       (F.global("collections", "OrderedDict") + [0x29, 0x81], "NEWOBJ"),
       ([0x7D, 0x7D, 0x7D, 0x92], "NEWOBJ_EX"), ([0x82, 1], "EXT1"), ([0x83, 1, 0], "EXT2"),
       ([0x84, 1, 0, 0, 0], "EXT4"), ([0x50] + Array("id\n".utf8), "PERSID"),
-      ([0x8B, 0xFF, 0xFF, 0xFF, 0x7F], "LONG4"), ([0x8A, 0xFF], "an integer of 255 bytes"),
+      ([0x8B, 0xFF, 0xFF, 0xFF, 0x7F], "LONG4"), ([0x8B, 0xFF, 0xFF, 0xFF, 0xFF], "LONG4"),
+      ([0x8B, 0, 0, 0, 0], "LONG4"), ([0x4C] + Array("1L\n".utf8), "LONG"),
+      ([0x49] + Array("1\n".utf8), "INT"), ([0x46] + Array("1.0\n".utf8), "FLOAT"),
+      ([0x8A, 0xFF], "an integer of 255 bytes"),
       ([0x97], "NEXT_BUFFER"), ([0x96] + F.little(1 << 40, 8), "BYTEARRAY8"), ([0x32], "DUP"),
       ([0xFE], "0xfe"), ([0x80, 0], "protocol 0"), ([0x80, 9], "protocol 9"),
       // BUILD sets attributes, REDUCE calls what it is given.
@@ -79,7 +108,10 @@ import Testing
   @Test(
     arguments: [
       [], [0x2E], [0x52], [0x74], [0x61], [0x68, 0], [0x6A, 0xFF, 0xFF, 0xFF, 0xFF], [0x71, 0],
-      [0x58, 0xFF, 0xFF, 0xFF, 0xFF], [0x8C, 9], [0x28, 0x2E], [0x4E, 0x4E, 0x2E], [0x4E, 0x2E],
+      [0x58, 0xFF, 0xFF, 0xFF, 0xFF], [0x8C, 9],
+      // Frames past the end, and one that announces all that 64 bits can.
+      [0x95] + F.little(1 << 20, 8) + [0x7D, 0x2E], [0x95] + F.little(.max, 8) + [0x7D, 0x2E],
+      [0x95] + F.little(1 << 63, 8), [0x95, 1, 0], [0x28, 0x2E], [0x4E, 0x4E, 0x2E], [0x4E, 0x2E],
       [0x5D, 0x2E], [0x4E, 0x28, 0x85], [0x63] + [UInt8](repeating: 0x61, count: 100_000),
       [0x7D, 0x4E, 0x4E, 0x73, 0x2E], [0x29, 0x51, 0x2E], [0x4E, 0x51, 0x2E],
       F.tuple([F.string("storage"), F.global("torch", "Size"), F.string("0"), [0x4E], [0x4B, 1]])
@@ -131,6 +163,16 @@ import Testing
       let many = [UInt8](repeating: opcode, count: 3_000_000)
       #expect(try error(F.checkpoint(many))?.category == .damaged)
     }
+    // A dictionary in itself, and memo numbers far apart.
+    #expect(
+      try error(F.checkpoint([0x7D, 0x94] + F.string("a") + [0x68, 0, 0x73, 0x2E])) != nil)
+    #expect(try error(F.checkpoint([0x4E, 0x72, 0xFF, 0xFF, 0xFF, 0xFF, 0x2E])) != nil)
+    var places: [UInt8] = [0x4E]
+    for index in 0..<400_000 as Range<UInt64> { places += [0x72] + F.little(index << 12, 4) }
+    #expect(try error(F.checkpoint(places + [0x2E]))?.category == .damaged)
+    let marks = [UInt8](repeating: 0x28, count: 1_000_000)
+    let closed = [UInt8](repeating: 0x74, count: 1_000_000)
+    #expect(try error(F.checkpoint(marks + closed + [0x2E]))?.category == .damaged)
     let memo = [UInt8]([0x4E]) + [UInt8](repeating: 0x94, count: 3_000_000)
     #expect(try error(F.checkpoint(memo))?.category == .damaged)
   }

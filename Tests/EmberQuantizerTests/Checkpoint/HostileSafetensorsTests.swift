@@ -10,7 +10,9 @@ import Testing
     let fixture = try CheckpointFixture()
     try fixture.write(CheckpointFixture.llamaConfiguration)
     try fixture.write(weights, to: "model.safetensors")
-    return openingError(fixture.path)
+    let error = openingError(fixture.path)
+    if error != nil { try expectWithinLimits(fixture.path) }
+    return error
   }
 
   private static let good = CheckpointFixture.safetensors(CheckpointFixture.llamaTensors())
@@ -78,7 +80,16 @@ import Testing
     ([record("a", "[8,16]")], "gap"), ([record("a", "[0,8]")], "8 too many"), ([], "16 too many"),
     ([record("a", "[0,8]"), record("b", "[8,24]", shape: "[4]")], "8 bytes missing"),
     ([record("a", "[0,9223372036854775807]")], "bytes missing"),
+    // Not in order, and still overlapping or with a gap; one inside another.
+    ([record("b", "[8,16]"), record("a", "[0,12]", shape: "[3]")], "overlaps"),
+    ([record("b", "[12,16]", shape: "[1]"), record("a", "[0,8]")], "gap"),
+    ([record("a", "[0,16]", shape: "[4]"), record("b", "[4,8]", shape: "[1]")], "overlaps"),
+    ([record("a", "[0,16]", shape: "[4]"), record("b", "[0,16]", shape: "[4]")], "overlaps"),
     // Offsets that are none.
+    ([record("a", "[0,-9223372036854775808]")], ""),
+    ([record("a", "[0,18446744073709551616]")], ""),
+    ([record("a", "[9223372036854775807,9223372036854775807]", shape: "[0]")], ""),
+    ([record("a", "[0,NaN]")], ""), ([record("a", "[0,0x10]")], ""), ([record("a", "[0,016]")], ""),
     ([record("a", "[8,0]")], "data_offsets"), ([record("a", "[-8,0]")], "data_offsets"),
     ([record("a", "[0]")], "data_offsets"), ([record("a", "[0,8,16]")], "data_offsets"),
     ([record("a", "[0,1e300]")], ""), ([record("a", "\"0\"")], ""), ([record("a", "null")], ""),
@@ -120,12 +131,29 @@ import Testing
 
   @Test(arguments: [
     "", " {}", "[]", "{", "}", "null", "{\"a", "{\"a\\", "{\"__metadata__\":", "\u{0}\u{0}", "{}x",
-    "{\"\u{1b}[2J\\nx\":{}}",
+    "{\"\u{1b}[2J\\nx\":{}}", "{\"\\ud800\":{}}", "{\"\\udc00\\ud800\":{}}", "{\"a\":NaN}",
+    "{\"a\":Infinity}", "{\"a\":1e999}", "{\"a\":-}", "{\"a\":01}", "{,}", "{\"a\":{},}",
+    "\u{FEFF}{}",
   ])
   func headersThatAreNoObject(header: String) throws {
     let error = try #require(try error(CheckpointFixture.safetensors(header: header)))
     #expect(error.category == .damaged || error.category == .invalidWeights)
     #expect(!error.description.contains("\u{1b}") && !error.description.contains("\n"))
+  }
+
+  /// Text that is none: cut off, too long, surrogates, beyond Unicode, at the end and within.
+  @Test(
+    arguments: [
+      [0xC3], [0xE2, 0x82], [0xF0, 0x9F, 0x98], [0xC0, 0x80], [0xE0, 0x80, 0x80],
+      [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0x80], [0xFF, 0xFE], [0xF8, 0x88, 0x80, 0x80],
+    ] as [[UInt8]])
+  func headersThatAreNoText(bytes: [UInt8]) throws {
+    for header in [
+      Array("{\"".utf8) + bytes + Array("\":{}}".utf8), Array("{\"".utf8) + bytes, bytes,
+    ] {
+      let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
+      #expect(try error(length + header)?.category == .damaged)
+    }
   }
 
   @Test func manyNamesTakeLinearTime() throws {
@@ -134,6 +162,36 @@ import Testing
     let error = try error(
       CheckpointFixture.safetensors(header: "{" + records.joined(separator: ",") + "}"))
     #expect(error?.category == .invalidWeights)
+  }
+
+  /// Headers and indexes of megabytes that would take a hundred when they are parsed.
+  @Test func manyValues() throws {
+    let many = String(repeating: "0,", count: 7_000_000) + "0"
+    #expect(
+      try error(
+        CheckpointFixture.safetensors(
+          header: "{" + Self.record("a", "[0,0]", shape: "[\(many)]") + "}")
+      )?.category == .damaged)
+    let records = (0..<200_000).map { Self.record("t\($0)", "[0,0]", shape: "[0]") }
+    let header = "{" + records.joined(separator: ",") + "}"
+    #expect(try error(CheckpointFixture.safetensors(header: header))?.category == .damaged)
+    for name in ["model.safetensors.index.json", "pytorch_model.bin.index.json"] {
+      let fixture = try CheckpointFixture()
+      try fixture.write(CheckpointFixture.llamaConfiguration)
+      for count in [400_000, 700_000] {
+        let names = (0..<count).map { "\"t\($0)\":\"f\($0)\"" }.joined(separator: ",")
+        try fixture.write("{\"weight_map\":{\(names)}}", to: name)
+        #expect(openingError(fixture.path) != nil)
+        try expectWithinLimits(fixture.path)
+      }
+    }
+    for name in ["generation_config.json", "tokenizer_config.json"] {
+      let fixture = try CheckpointFixture()
+      try fixture.writeLlama()
+      try fixture.write("{\"eos_token_id\":[\(many)]}", to: name)
+      #expect(openingError(fixture.path)?.category == .damaged)
+      try expectWithinLimits(fixture.path)
+    }
   }
 
   @Test func longNamesAreCutInMessages() throws {

@@ -12,8 +12,8 @@ struct GGUFParser {
   /// True vocabularies take up to 20 MB.
   private static let metadataLimit = 32 << 20
   private static let keyLimit = 1 << 16
-  /// Of all arrays together.
-  private static let elementLimit = 2 << 20
+  /// Of all arrays together; the largest vocabularies with their merges have 900,000.
+  private static let elementLimit = 3 << 19
   private static let tensorLimit = 1 << 16
   private static let nameLimit = 1 << 16
   private static let dimensionLimit = 4

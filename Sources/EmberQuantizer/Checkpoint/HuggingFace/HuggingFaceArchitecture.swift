@@ -25,7 +25,8 @@ struct HuggingFaceArchitecture: Sendable {
     let name = try configuration.architectureName()
     guard let architecture = known.first(where: { $0.name == name }) else {
       throw .unknownArchitecture(
-        path: configuration.path, found: name, known: known.map(\.name))
+        path: configuration.path, found: name,
+        known: known.map(\.name) + HuggingFaceEncoderDecoder.known.map(\.name))
     }
     return architecture
   }

@@ -10,13 +10,9 @@ enum HuggingFaceGeneration {
   static func stopTokens(
     folder: FilePath, _ configuration: HuggingFaceConfiguration
   ) throws(CheckpointError) -> [Int] {
-    struct Generation: Decodable {
-      let endOfSequence: JSONValue?
-      enum CodingKeys: String, CodingKey { case endOfSequence = "eos_token_id" }
-    }
     let path = folder.appending("generation_config.json")
     var value: JSONValue?
-    if PathKind(of: path) == .file { value = try decode(Generation.self, path).endOfSequence }
+    if PathKind(of: path) == .file { value = try self.value("eos_token_id", path) }
     value = value ?? configuration.value("eos_token_id")
     guard case .array(let values)? = value, values.count > 1 else { return [] }
     let ids = values.compactMap { if case .integer(let id) = $0 { id } else { nil } }
@@ -31,13 +27,9 @@ enum HuggingFaceGeneration {
       let text = try CheckpointFile.contents(of: own, limit: sizeLimit)
       return String(decoding: text, as: UTF8.self)
     }
-    struct TokenizerConfiguration: Decodable {
-      let chatTemplate: JSONValue?
-      enum CodingKeys: String, CodingKey { case chatTemplate = "chat_template" }
-    }
     let path = folder.appending("tokenizer_config.json")
     guard PathKind(of: path) == .file else { return nil }
-    switch try decode(TokenizerConfiguration.self, path).chatTemplate {
+    switch try value("chat_template", path) {
     case .string(let template): return template
     case .array(let templates):
       for case .object(let named) in templates where named["name"] == .string("default") {
@@ -48,12 +40,21 @@ enum HuggingFaceGeneration {
     }
   }
 
-  private static func decode<Value: Decodable>(
-    _ type: Value.Type, _ path: FilePath
-  ) throws(CheckpointError) -> Value {
+  /// How many sentinels stand behind the pieces of a T5's vocabulary: `extra_ids` of
+  /// `tokenizer_config.json`, or 100, as in transformers.
+  static func sentinelCount(folder: FilePath) throws(CheckpointError) -> Int {
+    let path = folder.appending("tokenizer_config.json")
+    guard PathKind(of: path) == .file, case .integer(let count)? = try value("extra_ids", path)
+    else { return 100 }
+    return min(max(count, 0), 1 << 16)
+  }
+
+  /// The value of a key, nil where it is absent or null.
+  private static func value(_ key: String, _ path: FilePath) throws(CheckpointError) -> JSONValue? {
     let text = try CheckpointFile.contents(of: path, limit: sizeLimit)
     do throws(JSONProblem) {
-      return try decodeJSON(type, from: text)
+      let value = try JSONValue.object(text)[key]
+      return value == .null ? nil : value
     } catch {
       throw .damagedJSON(path: path, problem: error.text)
     }

@@ -11,14 +11,26 @@ struct JSONGuard {
     case notAnObject
     case zeroByte(offset: Int)
     case tooDeep(limit: Int)
+    case tooMany(limit: Int)
     case repeatedKey(String)
   }
 
   /// True configurations nest three or four levels.
   static let depthLimit = 64
+  /// Of commas: parsed, a value takes many times the bytes of its text. The largest models' indexes
+  /// list 200,000 tensors.
+  static let commaLimit = 500_000
 
-  /// Checks text that has to be an object in UTF-8.
-  static func check(_ text: [UInt8]) throws(Problem) {
+  /// Checks text that has to be an object in UTF-8; the error says in a few words what is wrong.
+  static func checkObject(_ text: [UInt8]) throws(JSONProblem) {
+    do throws(Problem) {
+      try check(text)
+    } catch {
+      throw JSONProblem(text: error.description)
+    }
+  }
+
+  private static func check(_ text: [UInt8]) throws(Problem) {
     // UTF-16 and UTF-32, which parsers also take, begin otherwise or hold zero bytes.
     guard text.first(where: { !isSpace($0) }) == UInt8(ascii: "{") else { throw .notAnObject }
     /// The keys of each open object; nil stands for an array.
@@ -26,6 +38,7 @@ struct JSONGuard {
     /// The last complete string, without its quotes: a key if a colon follows.
     var string: Range<Int>?
     var index = 0
+    var commas = 0
     while index < text.count {
       switch text[index] {
       case UInt8(ascii: "\""):
@@ -45,6 +58,9 @@ struct JSONGuard {
           }
         }
         string = nil
+      case UInt8(ascii: ","):
+        commas += 1
+        guard commas <= commaLimit else { throw .tooMany(limit: commaLimit) }
       case 0: throw .zeroByte(offset: index)
       default: break
       }
@@ -80,6 +96,7 @@ extension JSONGuard.Problem: CustomStringConvertible {
     case .notAnObject: "expected an object, in UTF-8, that begins with {"
     case .zeroByte(let offset): "zero byte at offset \(offset)"
     case .tooDeep(let limit): "more than \(limit) levels of nesting"
+    case .tooMany(let limit): "more than \(limit) values"
     case .repeatedKey(let key): "the key '\(key)' appears twice in one object"
     }
   }

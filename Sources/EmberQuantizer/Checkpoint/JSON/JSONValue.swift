@@ -1,7 +1,8 @@
+import EmberTokenizer
 import Foundation
 
 /// A JSON value whose type is not known beforehand.
-enum JSONValue: Decodable, Equatable, Sendable {
+enum JSONValue: Equatable, Sendable {
   case null
   case boolean(Bool)
   case integer(Int)
@@ -10,28 +11,38 @@ enum JSONValue: Decodable, Equatable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
-      self = .null
-    } else if let value = try? container.decode(Bool.self) {
-      self = .boolean(value)
-    } else if let value = try? container.decode(String.self) {
-      self = .string(value)
-    } else if let value = try? container.decode(Int.self) {
-      self = .integer(value)
-    } else if let value = try? container.decode(Double.self) {
-      self = .number(value)
-    } else if let value = try? container.decode([String: JSONValue].self) {
-      self = .object(value)
-    } else {
-      self = .array(try container.decode([JSONValue].self))
+  /// Parses text that has to be an object; the error says in a few words what is wrong.
+  ///
+  /// Not by `Decodable`: that tries one type after the other for each element, and a file of a
+  /// million elements would take seconds.
+  static func object(_ text: [UInt8]) throws(JSONProblem) -> [String: JSONValue] {
+    try JSONGuard.checkObject(text)
+    do throws(TokenizerError) {
+      guard case .object(let values) = JSONValue(try JSONParser.parse(text, path: "")) else {
+        return [:]
+      }
+      return values
+    } catch {
+      guard case .invalidJSON(_, let offset, let reason) = error else {
+        throw JSONProblem(text: "\(error)")
+      }
+      throw JSONProblem(text: "byte \(offset): \(reason)")
     }
   }
 
-  /// Parses text that has to be an object; the error says in a few words what is wrong.
-  static func object(_ text: [UInt8]) throws(JSONProblem) -> [String: JSONValue] {
-    try decodeJSON([String: JSONValue].self, from: text)
+  private init(_ value: EmberTokenizer.JSONValue) {
+    switch value {
+    case .null: self = .null
+    case .bool(let value): self = .boolean(value)
+    case .integer(let value): self = .integer(value)
+    case .number(let value): self = .number(value)
+    case .string(let value): self = .string(value)
+    case .array(let elements): self = .array(elements.map(JSONValue.init))
+    case .object(let members):
+      // The keys differ: that has been looked at.
+      self = .object(
+        Dictionary(members.map { ($0.key, JSONValue($0.value)) }, uniquingKeysWith: { $1 }))
+    }
   }
 }
 
@@ -59,11 +70,7 @@ struct JSONProblem: Error, Equatable {
 func decodeJSON<Value: Decodable>(
   _ type: Value.Type, from text: [UInt8]
 ) throws(JSONProblem) -> Value {
-  do throws(JSONGuard.Problem) {
-    try JSONGuard.check(text)
-  } catch {
-    throw JSONProblem(text: error.description)
-  }
+  try JSONGuard.checkObject(text)
   do {
     return try JSONDecoder().decode(type, from: Data(text))
   } catch let error as DecodingError {
