@@ -159,4 +159,20 @@ struct GGUFExportTests {
     }
     #expect(!FileManager.default.fileExists(atPath: fixture.path("export.gguf").string))
   }
+
+  @Test("encoder-decoders are refused by name", arguments: ExportFormat.allCases)
+  func encoderDecoders(format: ExportFormat) throws {
+    for (name, architecture) in [
+      ("t5", "T5ForConditionalGeneration"), ("marian", "MarianMTModel"),
+    ] {
+      let fixture = try ExportFixture { _ in
+        FilePath(TestData.bundled("Tests/fixtures/encoder-decoders/\(name)"))
+      } convert: {
+        try ExportFixture.convert($0, to: $1)
+      }
+      let error = #expect(throws: ExportError.self) { try fixture.export(format, to: "export") }
+      let line = error?.description ?? ""
+      #expect(line.contains("the architecture \(architecture) cannot be written"), "\(line)")
+    }
+  }
 }
