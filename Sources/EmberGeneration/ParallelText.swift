@@ -22,7 +22,8 @@ struct ParallelText {
   private var matcher: GrammarMatcher?
 
   init(
-    index: Int, seed: UInt64, prompt: [Int32], sourceTokens: Int = 0, options: TextGenerator.Options,
+    index: Int, seed: UInt64, prompt: [Int32], sourceTokens: Int = 0,
+    options: TextGenerator.Options,
     tokenizer: Tokenizer, kernels: Kernels, grammarTokens: GrammarTokens? = nil
   ) throws(GenerationError) {
     self.index = index
