@@ -41,6 +41,9 @@ extension Architecture {
       ("embedding scale", Self.shown(one.embeddingScale), Self.shown(other.embeddingScale)),
       ("head scale", Self.shown(one.headScale), Self.shown(other.headScale)),
       ("logit soft cap", Self.shown(one.logitSoftCap), Self.shown(other.logitSoftCap)),
+      (
+        "encoder layers", Self.shown(one.encoder?.layerCount), Self.shown(other.encoder?.layerCount)
+      ),
       ("tied head", "\(one.tiedHead)", "\(other.tiedHead)"),
     ]
     return parts.first { $0.1 != $0.2 }.map { ("\($0.0) \($0.1)", "\($0.0) \($0.2)") }
@@ -72,8 +75,7 @@ extension Architecture.Position {
     case .learned: "learned"
     case .linearBias: "linear bias"
     case .sinusoidal: "sinusoidal"
-    case .relativeBias(let buckets, let distance):
-      "relative bias of \(buckets) buckets up to \(distance)"
+    case .relativeBias: "relative bias"
     case .rotary(let base, let dimensions, _, let scaling, let localBase):
       "rotary base \(base)" + (localBase.map { " and \($0) where there is a window" } ?? "")
         + " of \(dimensions) dimensions, \(scaling?.shown ?? "not scaled")"
