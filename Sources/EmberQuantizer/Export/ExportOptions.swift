@@ -6,6 +6,9 @@ public enum ExportFormat: String, Sendable, CaseIterable {
   case safetensors
   /// One file, as llama.cpp reads it.
   case gguf
+
+  /// As errors write it.
+  var name: String { self == .gguf ? GGUFExport.format : HuggingFaceExport.format }
 }
 
 /// How the matrices are stored; vectors are in single precision always.

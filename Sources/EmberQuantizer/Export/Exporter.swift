@@ -55,6 +55,12 @@ public struct Exporter: Sendable {
     }
     let file = try ModelFile(opening: model)
     let metadata = try ModelMetadata(decoding: file.metadata, path: model.string)
+    if metadata.architecture.encoder != nil {
+      // By name, before its two tokenizers are taken for one.
+      throw ExportError.unknownArchitecture(
+        model: model.string, found: metadata.architecture.name, format: options.format.name,
+        known: options.format == .gguf ? GGUFDescription.known : HuggingFaceDescription.known)
+    }
     let tokenizer = try Tokenizer(serialized: file.tokenizer)
     try refuse(over: file, metadata.architecture, resident: resident)
     try checkOutput()

@@ -41,6 +41,7 @@ private struct GGUFVocabularyWriter {
 
   mutating func vocabulary(rows: Int) throws(TokenizerError) -> GGUFVocabulary {
     var vocabulary: GGUFVocabulary
+    warnOfFlags()
     switch description.model {
     case .byteLevelBPE: vocabulary = try byteLevel()
     case .scoredBPE: vocabulary = try sentencePiece()
@@ -73,6 +74,15 @@ private struct GGUFVocabularyWriter {
   }
 
   // MARK: Byte-level BPE
+
+  private mutating func warnOfFlags() {
+    let lost: AddedTokenFlags = [.singleWord, .stripsLeft, .stripsRight]
+    if description.addedTokens.contains(where: { !$0.flags.isDisjoint(with: lost) }) {
+      dropped.append(
+        "GGUF has no word for added tokens that take white space along or stand alone only: they are"
+          + " found wherever their text is")
+    }
+  }
 
   private mutating func byteLevel() throws(TokenizerError) -> GGUFVocabulary {
     var vocabulary = GGUFVocabulary(model: "gpt2", tokens: [])
@@ -246,7 +256,12 @@ private struct GGUFVocabularyWriter {
 extension GGUFPreTokenizers {
   /// The name that means these steps; of several the best known one.
   static func name(_ steps: [TokenizerStep], ignoresMerges: Bool) -> String? {
-    let steps = steps == [.bloomWords] ? rules("bloom")?.steps ?? steps : steps
+    // What the models' own files say, where the table spells it otherwise.
+    var steps = steps.map { step in
+      step.kind == .digits && step.flags == 1 ? .split(expression: #"\p{N}"#) : step
+    }
+    if steps == [.bloomWords] { steps = rules("bloom")?.steps ?? steps }
+    if steps == TokenizerStep.falconWords { steps = rules("falcon")?.steps ?? steps }
     let found = names.filter { name in
       rules(name)?.steps == steps && rules(name)?.ignoresMerges == ignoresMerges
     }
@@ -256,7 +271,11 @@ extension GGUFPreTokenizers {
 }
 
 extension TokenizerStep {
-  /// What BLOOM's own file says, and "bloom" means.
   fileprivate static let bloomWords = TokenizerStep.split(
     expression: #" ?[^(\s|[.,!?…。，、।۔،])]+"#)
+
+  fileprivate static let falconWords: [TokenizerStep] = [
+    .init(kind: .punctuation, flags: SplitBehavior.contiguous.rawValue << 2),
+    .init(kind: .gpt2Words), .init(kind: .digits), .split(expression: "[0-9][0-9][0-9]"),
+  ]
 }

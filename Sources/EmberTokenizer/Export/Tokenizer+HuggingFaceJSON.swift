@@ -49,6 +49,7 @@ private struct HuggingFaceWriter {
     let names = try names()
     let isListed = inVocabulary()
     try checkNames(names, isListed)
+    let contents = addedContents(names, isListed)
     var text = JSONText()
     text.object { text in
       text.key("version")
@@ -59,7 +60,9 @@ private struct HuggingFaceWriter {
       }
       text.key("added_tokens")
       text.array { text in
-        for token in description.addedTokens { add(token, names, to: &text) }
+        for token in description.addedTokens {
+          add(token, contents[token.id] ?? names[Int(token.id)] ?? "", to: &text)
+        }
       }
       text.key("normalizer")
       text.value(sequence(normalizers, list: "normalizers"))
@@ -121,14 +124,51 @@ private struct HuggingFaceWriter {
     }
   }
 
+  /// What stands for tokens that are searched for in normalized text, where that is not their piece:
+  /// readers normalize it, and the piece is what comes of it.
+  private func addedContents(_ names: [String?], _ isListed: [Bool]) -> [Int32: String] {
+    // Importers have compiled each of them.
+    let normalizers = description.steps.compactMap { try? NormalizerStep($0) }
+    if normalizers.isEmpty { return [:] }
+    let listed = Set(
+      names.indices.filter { isListed[$0] }.compactMap { names[$0] }.map { Array($0.utf8) })
+    var contents: [Int32: String] = [:]
+    for token in description.addedTokens where token.flags.contains(.normalized) {
+      guard let name = names[Int(token.id)] else { continue }
+      let plain = name.replacing("\u{2581}", with: " ")
+      let texts = [name, plain, plain.hasPrefix(" ") ? String(plain.dropFirst()) : plain]
+      let candidates =
+        texts + texts.map { $0.prefix(1).uppercased() + $0.dropFirst() }
+        + texts.map { $0.uppercased() }
+      contents[token.id] = candidates.first { candidate in
+        let bytes = Array(candidate.utf8)
+        if bytes != Array(name.utf8), listed.contains(bytes) { return false }
+        let isOwn = !listed.contains(Array(name.utf8)) || isListed[Int(token.id)]
+        return (isOwn || bytes != Array(name.utf8))
+          && normalized(bytes, normalizers) == Array(name.utf8)
+      }
+    }
+    return contents
+  }
+
+  private func normalized(_ bytes: [UInt8], _ steps: [NormalizerStep]) -> [UInt8] {
+    var current = bytes
+    var isAtStart = true
+    for step in steps {
+      current =
+        current.withUnsafeBufferPointer { step.normalize($0, isAtStart: &isAtStart) } ?? current
+    }
+    return current
+  }
+
   private func add(
-    _ token: TokenizerDescription.AddedToken, _ names: [String?], to text: inout JSONText
+    _ token: TokenizerDescription.AddedToken, _ content: String, to text: inout JSONText
   ) {
     text.object { text in
       text.key("id")
       text.integer(Int(token.id))
       text.key("content")
-      text.string((names[Int(token.id)]) ?? "")
+      text.string(content)
       for (name, flag) in [
         ("single_word", AddedTokenFlags.singleWord), ("lstrip", .stripsLeft),
         ("rstrip", .stripsRight), ("normalized", .normalized), ("special", .special),

@@ -67,7 +67,9 @@ struct GGUFExportTests {
     try ExportFixture.convert(fixture.path("export.gguf"), to: fixture.path("copy"))
     let ids: [Int32] = (0..<40).map { $0 * 7 % 250 }
     func logits(_ path: FilePath) throws -> [Float] {
-      try InferenceSession(model: Model(opening: path), contextLength: 64, threads: 1).append(ids)
+      let session = try InferenceSession(
+        model: Model(opening: path), contextLength: 64, threads: 1)
+      return Array(try session.append(ids))
     }
     let (one, other) = (try logits(fixture.model), try logits(fixture.path("copy")))
     let distance = zip(one, other).map { abs($0 - $1) }.max() ?? .infinity
@@ -121,7 +123,11 @@ struct GGUFExportTests {
 
   /// Blocks and what the gguf package's `quantize` makes of them.
   @Test func q8OfTheReference() throws {
-    let steps = (0..<32).map { Float($0 * 37 % 64 - 31) / 8 + ($0 % 3 == 0 ? 0 : 0.0039) }
+    var steps: [Float] = []
+    for index in 0..<32 {
+      let whole = Float(index * 37 % 64 - 31) / 8
+      steps.append(index % 3 == 0 ? whole : whole + 0.0039)
+    }
     #expect(
       Self.hexadecimal(Q8Block.encoded(steps))
         == "09288518ad3fd567fc9124b94be073089d30c557ec7f14a93cd163f88d20b547dc6f")
@@ -152,5 +158,21 @@ struct GGUFExportTests {
       #expect(line.contains("LlamaForCausalLM") && line.contains("BloomForCausalLM"))
     }
     #expect(!FileManager.default.fileExists(atPath: fixture.path("export.gguf").string))
+  }
+
+  @Test("encoder-decoders are refused by name", arguments: ExportFormat.allCases)
+  func encoderDecoders(format: ExportFormat) throws {
+    for (name, architecture) in [
+      ("t5", "T5ForConditionalGeneration"), ("marian", "MarianMTModel"),
+    ] {
+      let fixture = try ExportFixture { _ in
+        FilePath(TestData.bundled("Tests/fixtures/encoder-decoders/\(name)"))
+      } convert: {
+        try ExportFixture.convert($0, to: $1)
+      }
+      let error = #expect(throws: ExportError.self) { try fixture.export(format, to: "export") }
+      let line = error?.description ?? ""
+      #expect(line.contains("the architecture \(architecture) cannot be written"), "\(line)")
+    }
   }
 }

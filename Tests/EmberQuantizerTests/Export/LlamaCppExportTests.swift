@@ -8,7 +8,7 @@ import Testing
 
 /// What llama.cpp computes from an exported file, against what Ember computes from the model.
 ///
-/// Needs a Python with llama-cpp-python, named by EMBER_PYTHON (CONTRIBUTING.md); skipped elsewhere.
+/// Needs a Python with llama-cpp-python, named by EMBER_PYTHON (tools/test); skipped elsewhere.
 @Suite("Export, llama.cpp", .enabled(if: LlamaCpp.isThere), .serialized)
 struct LlamaCppExportTests {
   @Test("logits and tokens", arguments: GGUFExportTests.names)
