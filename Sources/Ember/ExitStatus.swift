@@ -48,6 +48,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
       case let error as SessionFileError: Self(error)
       case let error as QuantizerError: Self(error)
       case let error as CalibrationError: Self(error)
+      case let error as ExportError: Self(error)
       case is ErrorFeedbackError: .invalidData
       case let error as GenerationError: Self(error)
       case let error as EvaluationError: Self(error)
@@ -116,7 +117,7 @@ extension ExitStatus {
     self =
       switch error {
       case .unreadable: .inputMissing
-      case .unsupported, .unsupportedVersion: .unsupported
+      case .unsupported, .unsupportedVersion, .notExpressible: .unsupported
       case .fileTooLarge, .invalidVocabularySize, .truncatedVocabulary, .trailingBytes,
         .invalidTokenLength, .tooManyMerges, .invalidJSON, .invalidField, .duplicateId,
         .conflictingPiece, .idOutOfRange, .mergeTokenMissing, .specialIdOutOfRange,
@@ -128,7 +129,9 @@ extension ExitStatus {
   private init(_ error: ModelError) {
     self =
       switch error {
-      case .invalidMetadata, .missingTensor, .wrongTensor, .contextFull, .noTokens: .invalidData
+      case .invalidMetadata, .missingTensor, .wrongTensor, .contextFull, .noTokens,
+        .noSource, .noEncoder, .sourceTooLong:
+        .invalidData
       case .contextTooLong, .unknownToken, .stepTooLong, .invalidSequence: .usage
       case .outOfMemory, .budgetTooSmall: .outOfMemory
       case .reading: .inputOutput
@@ -157,6 +160,18 @@ extension ExitStatus {
       }
   }
 
+  private init(_ error: ExportError) {
+    self =
+      switch error {
+      case .unknownArchitecture, .unsupportedFeature, .noPlace: .unsupported
+      case .unsupportedType: .usage
+      case .weightTooLarge: .invalidData
+      case .outputIsInput, .folderNotEmpty: .cannotCreate
+      case .budgetTooSmall: .outOfMemory
+      case .cancelled: .interrupted
+      }
+  }
+
   private init(_ error: CalibrationError) {
     self =
       switch error {
@@ -168,14 +183,14 @@ extension ExitStatus {
       case .temporaryFile: .inputOutput
       case .cancelled: .interrupted
       case .file(let error): Self(error)
-      case .unsupportedVersion: .unsupported
+      case .unsupportedVersion, .hasEncoder: .unsupported
       }
   }
 
   private init(_ error: GenerationError) {
     self =
       switch error {
-      case .invalidOption: .usage
+      case .invalidOption, .needsDecoder: .usage
       case .promptTooLong, .notFinite, .noTokenPossible, .invalidGrammar, .grammarTooComplex,
         .draftTokenizerDiffers, .draftVocabularyDiffers:
         .invalidData
@@ -189,7 +204,7 @@ extension ExitStatus {
       case .invalidProtocol, .noBeginOfSequence, .noModels, .invalidBenchmark: .usage
       case .outOfMemory: .outOfMemory
       case .outOfDisk: .inputOutput
-      case .textTooShort, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
+      case .textTooShort, .noPairs, .notFinite, .perplexityOverflow, .vocabulariesDiffer,
         .tokenizersDiffer, .invalidQuestion, .noQuestions:
         .invalidData
       }

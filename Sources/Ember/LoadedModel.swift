@@ -12,6 +12,8 @@
 public struct LoadedModel: Sendable {
   public let model: Model
   public let tokenizer: Tokenizer
+  /// Of an encoder–decoder's targets, where it is another than that of its sources.
+  public let targetTokenizer: Tokenizer?
 
   /// Maps the file; takes milliseconds whatever its size.
   ///
@@ -26,16 +28,17 @@ public struct LoadedModel: Sendable {
   public init(file: ModelFile) throws {
     model = try Model(file: file)
     do throws(TokenizerError) {
-      tokenizer = try Tokenizer(serialized: file.tokenizer)
+      (tokenizer, targetTokenizer) = try Tokenizer.pair(serialized: file.tokenizer)
       try tokenizer.selfCheck()
+      try targetTokenizer?.selfCheck()
     } catch {
       throw LoadingError.tokenizer(file.path, error)
     }
     // Ids beyond the table would be found out only when a text happens to use them.
     let rows = model.architecture.vocabularySize
-    if tokenizer.vocabularySize > rows {
-      throw LoadingError.vocabularyMismatch(
-        file.path, tokens: tokenizer.vocabularySize, embeddingRows: rows)
+    let tokens = max(tokenizer.vocabularySize, targetTokenizer?.vocabularySize ?? 0)
+    if tokens > rows {
+      throw LoadingError.vocabularyMismatch(file.path, tokens: tokens, embeddingRows: rows)
     }
   }
 

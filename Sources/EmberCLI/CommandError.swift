@@ -21,6 +21,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
   case noPrompts(name: String)
   /// A line of JSON lines that is no prompt.
   case invalidPromptLine(name: String, line: Int)
+  /// A line that is no pair of a source and a target.
+  case invalidPairLine(name: String, line: Int)
   /// An output to continue that has other results than those of this run.
   case foreignResults(FilePath, line: Int, expected: String, found: String)
   /// Prompts for which there is an error instead of a text; the others are done.
@@ -50,7 +52,8 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
     case .textNotUTF8, .textTooLarge: .invalidData
     case .argumentNotUTF8: .usage
     case .promptTooLongForModel: .invalidData
-    case .noPrompts, .invalidPromptLine, .foreignResults, .promptsFailed: .invalidData
+    case .noPrompts, .invalidPromptLine, .invalidPairLine, .foreignResults, .promptsFailed:
+      .invalidData
     case .grammarRefused(_, let error): ExitStatus(for: error)
     case .invalidQuestion: .invalidData
     case .inputIsModel: .unsupported
@@ -85,6 +88,10 @@ enum CommandError: Error, CustomStringConvertible, ExitStatusProviding {
       "\(name): line \(line): expected JSON such as {\"prompt\": \"text\", \"id\": 1}, with an id that"
         + " is a text or a whole number or missing (plain prompts are read from a file that is not"
         + " called .jsonl and does not begin with a brace)"
+    case .invalidPairLine(let name, let line):
+      "\(name): line \(line): expected JSON such as {\"source\": \"text\", \"target\": \"text\"}, or a"
+        + " source and a target with one tab between them (JSON is read from a file that is called"
+        + " .jsonl or begins with a brace)"
     case .foreignResults(let path, let line, let expected, let found):
       "\(path): line \(line): expected \(expected), found \(found): continue with what the file was"
         + " begun with, or choose another output with --output"

@@ -21,6 +21,7 @@ struct EmberCommand: ParsableCommand {
       QuantizeCommand.self, PlanCommand.self, RunCommand.self, ChatCommand.self,
       PerplexityCommand.self, CompareCommand.self, EvaluateCommand.self, BenchCommand.self,
       InspectCommand.self, VerifyCommand.self,
-      TokenizeCommand.self, LogitsCommand.self, PackCommand.self, UnpackCommand.self,
+      TokenizeCommand.self, LogitsCommand.self, ExportCommand.self, PackCommand.self,
+      UnpackCommand.self,
     ])
 }

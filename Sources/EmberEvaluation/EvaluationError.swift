@@ -2,6 +2,8 @@
 public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible {
   /// Too few tokens for the protocol: at least two must be scored.
   case textTooShort(tokens: Int, minimum: Int)
+  /// Nothing to score: no pair of a source and a target.
+  case noPairs
   /// A protocol that scores nothing, or not what it says.
   case invalidProtocol(field: String, expected: String, found: String)
   /// The protocol begins windows with a token that the tokenizer does not have.
@@ -31,6 +33,8 @@ public enum EvaluationError: Error, Sendable, Equatable, CustomStringConvertible
     switch self {
     case .textTooShort(let tokens, let minimum):
       "the text has \(tokens) tokens, this protocol needs at least \(minimum): choose a longer text"
+    case .noPairs:
+      "there are no pairs of a source and a target: expected one at least"
     case .invalidProtocol(let field, let expected, let found):
       "\(field): expected \(expected), found \(found)"
     case .noBeginOfSequence:

@@ -63,6 +63,8 @@ public struct ModelComparison: Sendable {
     text: String, named name: String? = nil, protocol windows: PerplexityProtocol,
     progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
   ) throws -> Comparison {
+    // Such a model has no text, but sources and targets.
+    if entries[0].model.architecture.encoder != nil { throw ModelError.noSource }
     let tokenizer = try Tokenizer(serialized: entries[0].model.file.tokenizer)
     let text = EvaluationText(text, name: name, tokenizer: tokenizer)
     return try compare(text, windows, beginOfSequence: tokenizer.beginOfSequence, progress)

@@ -77,6 +77,13 @@ package struct BufferedOutput: ~Copyable {
     return flushed
   }
 
+  /// Makes what was appended from the file's start on the target. Returns its size.
+  package mutating func commit() throws(FormatError) -> Int {
+    try flush()
+    try temporary.commit()
+    return flushed
+  }
+
   private mutating func flush() throws(FormatError) {
     var result: Result<Void, FormatError> = .success(())
     buffer.withUnsafeBytes { bytes in

@@ -109,10 +109,7 @@ package struct TemporaryFile: ~Copyable {
     stem: String, in folder: FilePath, for target: FilePath
   ) throws(FormatError) -> OpenFile {
     while true {
-      let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-      let name =
-        stem + String(repeating: "0", count: suffixDigits - digits.count) + digits + suffix
-      let path = folder.appending(name)
+      let path = folder.appending(randomName(stem: stem))
       let descriptor: CInt
       do {
         descriptor = try SystemCall.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o644)
@@ -155,9 +152,14 @@ package struct TemporaryFile: ~Copyable {
   private static let suffix = ".ember-tmp"
   private static let suffixDigits = 16
 
+  static func randomName(stem: String) -> String {
+    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+    return stem + String(repeating: "0", count: suffixDigits - digits.count) + digits + suffix
+  }
+
   /// What the names of all temporary files of a target begin with. Names are limited to 255
   /// bytes, so a long one is cut, and told from others by its checksum.
-  private static func stem(of target: FilePath) -> String {
+  static func stem(of target: FilePath) -> String {
     let name = target.lastComponent?.string ?? ""
     guard name.utf8.count > 200 else { return ".\(name)." }
     var start = name.unicodeScalars.prefix(200)
@@ -165,7 +167,7 @@ package struct TemporaryFile: ~Copyable {
     return ".\(String(start))~\(hexadecimal(CRC32.checksum(Array(name.utf8))))."
   }
 
-  private static func isTemporary(_ name: String, stem: String) -> Bool {
+  static func isTemporary(_ name: String, stem: String) -> Bool {
     guard name.hasPrefix(stem), name.hasSuffix(suffix) else { return false }
     // Exactly the digits between: `a` must not take the files of `a.b` for its own.
     let middle = name.utf8.dropFirst(stem.utf8.count).dropLast(suffix.utf8.count)
@@ -176,7 +178,7 @@ package struct TemporaryFile: ~Copyable {
       }
   }
 
-  private static func folder(of target: FilePath) -> FilePath {
+  static func folder(of target: FilePath) -> FilePath {
     let folder = target.removingLastComponent()
     return folder.isEmpty ? "." : folder
   }

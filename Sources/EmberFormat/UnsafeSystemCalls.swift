@@ -118,6 +118,15 @@ package enum SystemCall {
     _ = try repeating { path.withPlatformString { platformUnlink($0) } }
   }
 
+  static func makeFolder(_ path: FilePath) throws(Errno) {
+    _ = try repeating { path.withPlatformString { mkdir($0, 0o755) } }
+  }
+
+  /// Of an empty folder.
+  static func removeFolder(_ path: FilePath) throws(Errno) {
+    _ = try repeating { path.withPlatformString { rmdir($0) } }
+  }
+
   /// An exclusive advisory lock, held until the descriptor closes (also when its process dies).
   static func lockWithoutWaiting(_ descriptor: CInt) throws(Errno) {
     _ = try repeating { flock(descriptor, LOCK_EX | LOCK_NB) }

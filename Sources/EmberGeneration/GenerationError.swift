@@ -19,6 +19,8 @@ public enum GenerationError: Error, Sendable, Equatable, CustomStringConvertible
   case draftTokenizerDiffers(model: String, draft: String)
   /// A draft model with a table of another size.
   case draftVocabularyDiffers(model: String, size: Int, draft: String, draftSize: Int)
+  /// Something that there is for models that continue texts, asked of an encoder–decoder.
+  case needsDecoder(option: String)
 
   public var description: String {
     switch self {
@@ -42,6 +44,9 @@ public enum GenerationError: Error, Sendable, Equatable, CustomStringConvertible
         + "than \(stacks) ways to go on at one place; say the same with fewer alternatives"
     case .draftTokenizerDiffers(let model, let draft):
       "\(draft): the tokenizer is not that of \(model): choose a draft model with the same one"
+    case .needsDecoder(let option):
+      "\(option): expected a model that continues texts, found an encoder–decoder, which"
+        + " answers one source: use ember run without it, or choose another model"
     case .draftVocabularyDiffers(let model, let size, let draft, let draftSize):
       "\(draft): the vocabulary has \(draftSize) tokens, that of \(model) has \(size): choose a "
         + "draft model with the same one"

@@ -15,13 +15,14 @@ extension ParallelGenerator {
     prompt: String, count: Int, options: TextGenerator.Options,
     isCancelled: () -> Bool = { false }, progress report: (Progress) -> Void = { _ in }
   ) throws -> [Result] {
+    let options = options.forbidding(session.model.architecture.suppressedTokens)
     let grammarTokens = try prepare(options)
     if !(1...session.sequenceCount).contains(count) {
       throw GenerationError.invalidOption(
         name: "samples", expected: "1 to \(session.sequenceCount), the sequences of the session",
         found: "\(count)")
     }
-    let tokens = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
+    let tokens = try session.begin(prompt, tokenizer)
     var progress = Progress()
     var active: [ParallelText?] = try (0..<count).map { index in
       try ParallelText(
@@ -30,7 +31,7 @@ extension ParallelGenerator {
         grammarTokens: grammarTokens)
     }
     if let logits = try session.read(prompt: tokens, isCancelled: isCancelled) {
-      progress.promptTokens = tokens.count
+      progress.promptTokens = max(tokens.count, session.sourceLength)
       for slot in active.indices {
         if slot > 0 { session.copy(sequence: 0, to: slot) }
         active[slot]?.readTokens = tokens.count

@@ -79,6 +79,10 @@ public final class ParallelGenerator {
     isCancelled: () -> Bool = { false }, progress report: (Progress) -> Void = { _ in },
     emit: (Result) throws -> Void
   ) throws -> Progress {
+    // A session has one source, which all of its sequences answer.
+    if session.model.architecture.encoder != nil {
+      throw GenerationError.needsDecoder(option: "--prompts")
+    }
     let grammarTokens = try prepare(options)
     var queue = PromptQueue(next: first)
     var active = [ParallelText?](repeating: nil, count: session.sequenceCount)

@@ -9,7 +9,7 @@ extension TextGenerator {
   /// Forgets the last text. Returns how many positions of the prompt the session has again.
   func restore(_ prompt: [Int32], _ result: inout Result) throws(SessionFileError) -> Int {
     session.truncate(to: 0)
-    guard let sessionFile else { return 0 }
+    guard let sessionFile, session.model.architecture.encoder == nil else { return 0 }
     let clock = ContinuousClock()
     let start = clock.now
     result.restoredTokens = try sessionFile.restore(prompt, into: session)

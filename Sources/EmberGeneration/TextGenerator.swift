@@ -166,11 +166,18 @@ public final class TextGenerator {
     prompt: String, options: Options, isCancelled: () -> Bool = { false },
     emit: (String) throws -> Void
   ) throws -> Result {
+    let options = options.forbidding(model.architecture.suppressedTokens)
     try options.validate(vocabularySize: model.architecture.vocabularySize)
-    let history = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
-    var result = Result(promptTokens: history.count, seed: options.seed)
+    let answered = model.sourceAndStart(prompt, tokenizer)
+    let history =
+      try answered?.start
+      ?? tokenizer.promptTokens(prompt, contextLength: session.contextLength)
+    var result = Result(
+      promptTokens: answered?.source.count ?? history.count, seed: options.seed)
     var output = TextOutput(tokenizer, after: history, stopStrings: options.stopStrings)
-    if let logits = try compute(prompt: history, isCancelled, &result) {
+    let logits = try compute(
+      answering: answered?.source, prompt: history, isCancelled, &result)
+    if let logits {
       saveAfterPrompt(history, &result)
       var loop = try DecodeLoop(
         session: session, options: options, speculation: speculation, prompt: history,
@@ -191,12 +198,17 @@ public final class TextGenerator {
 
   /// The logits after the prompt, or nil if cancelled.
   private func compute(
-    prompt: [Int32], _ isCancelled: () -> Bool, _ result: inout Result
+    answering source: [Int32]?, prompt: [Int32], _ isCancelled: () -> Bool, _ result: inout Result
   ) throws -> UnsafeMutableBufferPointer<Float>? {
     let restored = try restore(prompt, &result)
     let clock = ContinuousClock()
     let start = clock.now
     defer { result.promptSeconds = (clock.now - start).seconds }
+    if let source {
+      if sessionFile != nil { throw GenerationError.needsDecoder(option: "--session") }
+      if isCancelled() { return nil }
+      try session.encode(source)
+    }
     var logits: UnsafeMutableBufferPointer<Float>?
     for first in stride(from: restored, to: prompt.count, by: session.chunkLength) {
       if isCancelled() { return nil }

@@ -1,5 +1,5 @@
 import EmberModel
-import EmberTokenizer
+public import EmberTokenizer
 
 extension Tokenizer {
   /// A prompt's tokens, encoded the tokenizer's own way. An empty one is the beginning of a
@@ -14,6 +14,13 @@ extension Tokenizer {
       throw GenerationError.promptTooLong(tokens: tokens.count, context: contextLength)
     }
     return tokens
+  }
+
+  /// Positions that a prompt and the tokens behind it take at most; nil where these are not limited.
+  public func neededPositions(prompt: String, maximumTokens: Int?) -> Int? {
+    guard let maximumTokens else { return nil }
+    let (sum, overflows) = max(1, encode(prompt).count).addingReportingOverflow(maximumTokens)
+    return overflows ? nil : sum
   }
 
   /// Whether the token ends a text, or begins the next.

@@ -3,6 +3,7 @@ extension Architecture {
   /// are checked where they are made.
   package var inconsistency: String? {
     sizesProblem ?? attentionProblem ?? expertsProblem ?? positionProblem ?? factorsProblem
+      ?? encoderProblem
   }
 
   private var sizesProblem: String? {
@@ -50,6 +51,11 @@ extension Architecture {
   }
 
   private var positionProblem: String? {
+    if case .relativeBias(let buckets, let maximum) = position {
+      // An encoder halves the buckets, and half of what it has is for single distances.
+      return outside("relative bias buckets", buckets, 4...65_536)
+        ?? outside("relative bias maximum_distance", maximum, buckets / 2 + 1...1 << 30)
+    }
     guard case .rotary(let base, let dimensions, _, let scaling, let localBase) = position else {
       return nil
     }
@@ -98,7 +104,7 @@ extension Architecture {
     }.first
   }
 
-  private func outside(_ name: String, _ value: Int, _ range: ClosedRange<Int>) -> String? {
+  func outside(_ name: String, _ value: Int, _ range: ClosedRange<Int>) -> String? {
     range.contains(value)
       ? nil : "\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound)"
   }

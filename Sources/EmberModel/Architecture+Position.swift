@@ -11,6 +11,22 @@ extension Architecture {
     /// Scores lose a head's slope for every position of distance (ALiBi, Press et al. 2022,
     /// section 3).
     case linearBias
+    /// Sines, then cosines, of the position at falling frequencies, added to the embedding (Vaswani
+    /// et al. 2017, section 3.5, there interleaved).
+    case sinusoidal
+    /// Scores gain a learned number for the distance, which falls into one of some buckets: small
+    /// distances each into its own, larger ones by their logarithm, all from `maximumDistance` on
+    /// into the last (Raffel et al. 2020, section 2.1).
+    case relativeBias(buckets: Int, maximumDistance: Int)
+  }
+
+  /// Whether a token is computed otherwise in a session with a longer context.
+  var dependsOnContextLength: Bool {
+    guard case .rotary(_, _, _, let scaling, _) = position else { return false }
+    switch scaling {
+    case .dynamic, .longRope: return true
+    case .linear, .yarn, .llama3, nil: return false
+    }
   }
 
   /// Which two elements of a head are rotated together.

@@ -36,6 +36,12 @@ public struct Architecture: Codable, Sendable, Equatable {
   public var logitSoftCap: Float?
   /// Whether the output head is the embedding table (no `head` tensor in the file).
   public var tiedHead: Bool
+  /// What reads the source, of an encoder–decoder; all else here is then the decoder.
+  public var encoder: Encoder?
+  /// The token that an encoder–decoder's text begins with; it is no part of it.
+  public var decoderStart: Int?
+  /// Tokens that are never generated.
+  public var suppressedTokens: [Int]?
 
   /// Normalisation before each block and before the head.
   public struct Norm: Codable, Sendable, Equatable {

@@ -8,7 +8,6 @@ extension ForwardPass {
   func place(_ t: Int, _ head: Int, _ weights: Weights.Layer, _ layer: Int) {
     let a = architecture.attention
     let shared = a.headCount / a.keyValueHeadCount
-    let scale = a.scale ?? 1 / Float(a.headDimension).squareRoot()
     let key = scratch.keys + t * scratch.keyStride + head * a.headDimension
     let value = scratch.values + t * scratch.keyStride + head * a.headDimension
     let queries = scratch.queries + t * scratch.queryStride + head * shared * a.headDimension
@@ -25,20 +24,28 @@ extension ForwardPass {
         rotary.rotate(queries + q * a.headDimension, by: turn, kernels: kernels)
       }
     }
-    for i in 0..<shared * a.headDimension { queries[i] *= scale }
     let segment = scratch.segments.segment(ofToken: t)
-    let cache = segment.cache
-    if cache.precision.hasCodes {
-      for q in 0..<shared {
-        let block = queryBlock(t, head: head * shared + q, cache)
-        kernels.table.quantize_query(
-          queries + q * a.headDimension, a.headDimension, scratch.queryCodes + 32 * block,
-          scratch.queryScales + block, scratch.querySums + block)
-      }
-    }
-    cache.store(
+    scaleQueries(t, head, segment.cache)
+    segment.cache.store(
       layer: layer, head: head, position: segment.position(ofToken: t), key: key, value: value,
       kernels: kernels)
+  }
+
+  /// Scales the queries of one token that share key/value head `head`, and makes their codes, where
+  /// the cache takes codes.
+  func scaleQueries(_ t: Int, _ head: Int, _ cache: KeyValueCache) {
+    let a = architecture.attention
+    let shared = a.headCount / a.keyValueHeadCount
+    let scale = a.scale ?? 1 / Float(a.headDimension).squareRoot()
+    let queries = scratch.queries + t * scratch.queryStride + head * shared * a.headDimension
+    for i in 0..<shared * a.headDimension { queries[i] *= scale }
+    guard cache.precision.hasCodes else { return }
+    for q in 0..<shared {
+      let block = queryBlock(t, head: head * shared + q, cache)
+      kernels.table.quantize_query(
+        queries + q * a.headDimension, a.headDimension, scratch.queryCodes + 32 * block,
+        scratch.queryScales + block, scratch.querySums + block)
+    }
   }
 
   /// attended[t] = softmax(query · keys) · values, for all heads.
@@ -88,7 +95,8 @@ extension ForwardPass {
     let segment = scratch.segments[tile.segment]
     var work = attention(layer, head, segment, tokens: tile.tokens, window)
     let first = segment.position(ofToken: tile.tokens.lowerBound)
-    let last = segment.position(ofToken: tile.tokens.upperBound - 1)
+    let last = segment.position(
+      ofToken: (seesAll ? segment.tokens : tile.tokens).upperBound - 1)
     attend(&work, pieces(from: first, to: last, window), segment.cache)
     for (i, t) in tile.tokens.enumerated() {
       for q in 0..<shared {
@@ -102,21 +110,31 @@ extension ForwardPass {
   private func attention(
     _ layer: Int, _ head: Int, _ segment: StepSegment, tokens: Range<Int>, _ window: Int?
   ) -> ember_attention {
+    var work = queries(of: tokens, head, on: segment.cache, layer: layer)
+    let first = segment.position(ofToken: tokens.lowerBound)
+    work.sees_all = seesAll ? 1 : 0
+    work.first_visible = seesAll ? segment.tokens.count : first + 1
+    work.first_position = first
+    work.window = window ?? 0
+    work.bias = scratch.bias(head: head * work.heads)
+    work.bias_stride = scratch.biasStride
+    return work
+  }
+
+  /// The queries of some tokens that share one key/value head, on that head of a cache.
+  func queries(
+    of tokens: Range<Int>, _ head: Int, on cache: KeyValueCache, layer: Int
+  ) -> ember_attention {
     let shared = architecture.attention.headCount / architecture.attention.keyValueHeadCount
     let (first, column) = (tokens.lowerBound, head * shared)
-    var work = segment.cache.attention(layer: layer, head: head)
+    var work = cache.attention(layer: layer, head: head)
     work.tokens = tokens.count
     work.heads = shared
-    work.first_visible = segment.position(ofToken: first) + 1
-    work.first_position = segment.position(ofToken: first)
-    work.window = window ?? 0
     work.soft_cap = architecture.attention.softCap ?? 0
-    work.bias = scratch.bias(head: column)
-    work.bias_stride = scratch.biasStride
     work.queries = UnsafePointer(
       scratch.queries + first * scratch.queryStride + column * work.dimension)
     work.query_stride = scratch.queryStride
-    let block = queryBlock(first, head: column, segment.cache)
+    let block = queryBlock(first, head: column, cache)
     work.query_codes = UnsafePointer(scratch.queryCodes + 32 * block)
     work.query_scales = UnsafePointer(scratch.queryScales + block)
     work.query_sums = UnsafePointer(scratch.querySums + block)
@@ -132,7 +150,7 @@ extension ForwardPass {
     return token * scratch.queryBlocks + head * KeyValueCache.blocks(cache.headDimension)
   }
 
-  private func attend(
+  func attend(
     _ work: inout ember_attention, _ pieces: Range<Int>, _ cache: KeyValueCache
   ) {
     switch cache.precision {
@@ -144,7 +162,7 @@ extension ForwardPass {
   }
 
   /// The output of one query head, from the states of its positions' pieces.
-  private func join(
+  func join(
     _ states: UnsafeMutablePointer<Float>, _ count: Int, token: Int, head: Int,
     _ cache: KeyValueCache
   ) {

@@ -19,6 +19,10 @@ struct ForwardPass: @unchecked Sendable {
   let tokenCount: Int
   /// Where weights come from that are not computed on in the mapped file.
   var residency = Residency.mapped
+  /// Whether every token sees all others, as in an encoder.
+  var seesAll = false
+  /// What a decoder attends to beside its own tokens.
+  var source: Source?
 
   /// The phases of `layers` and `logits` together; each slice of a matrix has one of its own.
   static func phasesPerStep(_ architecture: Architecture, slices: Int = 0) -> Int {
@@ -32,6 +36,7 @@ struct ForwardPass: @unchecked Sendable {
     for (index, layer) in weights.layers.enumerated() {
       heads(layer, index, &worker)
       if architecture.residual == .sequential { joinHeads(layer, &worker) }
+      if let source { attendSource(source, index, &worker) }
       feedForward(layer, index, &worker)
       if architecture.residual == .parallel { joinHeads(layer, &worker) }
       joinFeedForward(layer, &worker)
@@ -59,6 +64,7 @@ struct ForwardPass: @unchecked Sendable {
       copyRow(position, of: table, residency.tables?.position, to: place)
       kernels.table.add_elements(stream, place, architecture.width)
     }
+    scratch.sinusoids?.add(position: position, to: stream)
     if let norm = weights.embeddingNorm { normalise(norm, stream, into: stream) }
     scratch.rotary?.fill(scratch.turn(t), position: position)
     scratch.localRotary?.fill(scratch.localTurn(t), position: position)
@@ -139,7 +145,7 @@ struct ForwardPass: @unchecked Sendable {
   }
 
   /// stream = sumNorm(stream + outputNorm(linear · inputs)), with those norms that there are.
-  private func join(
+  func join(
     _ linear: Weights.Linear, of inputs: Activations, outputNorm: Weights.Norm?,
     sumNorm: Weights.Norm?, _ worker: inout ThreadTeam.Worker
   ) {

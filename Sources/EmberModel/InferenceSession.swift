@@ -29,10 +29,11 @@ public final class InferenceSession {
   public let plan: MemoryPlan
   private let weights: Weights
   private let residency: Residency
+  let source: SourceEncoder?
   let cache: KeyValueCache
   private let scratch: Scratch
-  private let team: ThreadTeam
-  private let choosesThreads: Bool
+  let team: ThreadTeam
+  let choosesThreads: Bool
   private let bytesPerToken: Int
 
   /// Weights that a step must read before a second thread pays, in bytes. Measured on two cores
@@ -92,10 +93,13 @@ public final class InferenceSession {
     scratch = Scratch(
       architecture: architecture, weights: weights, cache: cache,
       contextLength: plan.contextLength, capacity: chunkLength)
+    source = try SourceEncoder(
+      of: model, residency: residency, contextLength: plan.contextLength,
+      precision: plan.cachePrecision, kernels: kernels)
     team = ThreadTeam(
       threadCount: threadCount,
-      phaseCapacity: ForwardPass.phasesPerStep(
-        architecture, slices: residency.stream?.slices.slices.count ?? 0))
+      phaseCapacity: SourceEncoder.phaseCapacity(
+        source, architecture, slices: residency.stream?.slices.slices.count ?? 0))
     try residency.stream?.fill(progress: progress)
   }
 
@@ -104,14 +108,23 @@ public final class InferenceSession {
 
   /// Bytes of the key/value cache that are in use.
   public var cacheBytes: Int {
-    KeyValueCache.byteCount(
-      architecture: model.architecture, precision: cache.precision, positions: position)
+    ownCacheBytes(positions: position) + sourceCacheBytes(length: sourceLength)
   }
 
   /// Bytes of the key/value cache when the context is full.
   public var cacheCapacityBytes: Int {
+    ownCacheBytes(positions: contextLength) + sourceCacheBytes(length: contextLength)
+  }
+
+  private func sourceCacheBytes(length: Int) -> Int {
+    SourceEncoder.cacheBytes(
+      model.architecture, precision: cache.precision, contextLength: length)
+  }
+
+  private func ownCacheBytes(positions: Int) -> Int {
     KeyValueCache.byteCount(
-      architecture: model.architecture, precision: cache.precision, positions: contextLength)
+      architecture: model.architecture, precision: cache.precision, positions: positions,
+      stepLength: chunkLength)
   }
 
   /// Bytes of the buffers beside the cache.
@@ -128,9 +141,18 @@ public final class InferenceSession {
     residency.stream?.lockFailure == .limit && AvailableMemory.hasSwap
   }
 
-  /// Forgets all positions from `position` on.
-  public func truncate(to position: Int) {
-    self.position = max(0, min(self.position, position))
+  /// Forgets all positions from `position` on. A model whose layers see only a window forgets what
+  /// has left it: it can go on from a few positions back, but from earlier only at the beginning.
+  ///
+  /// - Returns: the positions that are left: as many as asked for, or 0 where these cannot be gone on
+  ///   from; what was to be kept is to be appended again.
+  @discardableResult
+  public func truncate(to position: Int) -> Int {
+    if position < self.position {
+      self.position = cache.canGoOn(at: position) ? max(0, position) : 0
+      if self.position == 0 { cache.startAnew() }
+    }
+    return self.position
   }
 
   /// Appends tokens and returns the logits after the last of them, [vocabularySize]; the memory
@@ -210,6 +232,7 @@ public final class InferenceSession {
 
   /// One pass over the weights for up to `chunkLength` tokens, and the logits after some of them.
   private func compute(_ tokens: UnsafePointer<Int32>, count: Int, logits: Range<Int>) {
+    cache.release(behind: position)
     scratch.prepare(tokens: count, of: cache, from: position)
     scratch.headInput.tokens = logits.count
     residency.stream?.beginPass(withHead: !logits.isEmpty)
@@ -232,7 +255,7 @@ public final class InferenceSession {
   private func pass(_ tokens: UnsafePointer<Int32>, count: Int) -> ForwardPass {
     ForwardPass(
       architecture: model.architecture, weights: weights, kernels: kernels, scratch: scratch,
-      tokens: tokens, tokenCount: count, residency: residency)
+      tokens: tokens, tokenCount: count, residency: residency, source: source?.view)
   }
 
   /// Whether each pass reads some of the head from the file.
@@ -254,6 +277,7 @@ public final class InferenceSession {
 
   private func check(_ tokens: [Int32]) throws(ModelError) {
     if tokens.isEmpty { throw .noTokens }
+    if let source, source.length == 0 { throw .noSource }
     if position + tokens.count > contextLength {
       throw .contextFull(capacity: contextLength, used: position, added: tokens.count)
     }

@@ -6,7 +6,8 @@ import EmberKernels
 /// Keys of a head lie as a weight matrix whose rows are positions: sixteen positions interleaved;
 /// values position by position. `ember_attention` says how exactly. Addresses for the whole context
 /// are reserved at once, but the system gives memory only to the pages that are written: the cache
-/// grows as it fills, and nothing is ever copied.
+/// grows as it fills, and nothing is ever copied. Layers that see only a window give back the pages
+/// of positions that have left it.
 package final class KeyValueCache: @unchecked Sendable {
   // Sendable because workers write only the positions and heads that they have claimed.
 
@@ -14,11 +15,16 @@ package final class KeyValueCache: @unchecked Sendable {
   let headDimension: Int
   /// A multiple of 16, so that values are read in whole vectors.
   let paddedDimension: Int
-  private let headCount: Int
-  private let layerCount: Int
-  private let positions: Int
+  let headCount: Int
+  let layerCount: Int
+  let positions: Int
   private let layout: Layout
-  private let memory: ReservedMemory
+  let memory: ReservedMemory
+  /// Of the local layers, where there are any.
+  let window: CacheWindow?
+  let isLocal: [Bool]
+  /// Positions before it are gone from local layers.
+  var firstKept = 0
 
   /// Bytes that one position of one head takes.
   private struct Layout {
@@ -50,8 +56,11 @@ package final class KeyValueCache: @unchecked Sendable {
     layerCount = architecture.layerCount
     positions = Self.paddedPositions(capacity)
     layout = Layout(architecture, precision)
+    window = Self.window(architecture)
+    isLocal = (0..<architecture.layerCount).map(architecture.isLocal)
+    // Addresses cost nothing: local layers have as many as the others.
     let bytes = Self.byteCount(
-      architecture: architecture, precision: precision, positions: capacity)
+      architecture, architecture.layerCount, Layout(architecture, precision), capacity)
     guard bytes < .max, let memory = ReservedMemory(byteCount: bytes) else {
       throw .outOfMemory(bytes: bytes, purpose: "key/value cache of \(capacity) positions")
     }
@@ -59,21 +68,36 @@ package final class KeyValueCache: @unchecked Sendable {
   }
 
   /// Bytes that `positions` positions take once they are written, in whole chunks of 64 positions:
-  /// L · K · positions · what a position of a head takes, of L layers of K key/value heads;
-  /// `Int.max` where no integer holds their number.
+  /// L · K · positions · what a position of a head takes, of L layers of K key/value heads; of local
+  /// layers, as many positions as they keep. `Int.max` where no integer holds their number.
   ///
   /// Memory comes in pages. Each head's keys, values and two lists of scales grow in a place of their
   /// own, so what is resident is more by less than a page for each of these.
+  ///
+  /// - Parameter stepLength: tokens that are computed together, at most.
   package static func byteCount(
-    architecture a: Architecture, precision: CachePrecision, positions: Int
+    architecture a: Architecture, precision: CachePrecision, positions: Int, stepLength: Int
   ) -> Int {
-    let factors = [
-      a.attention.keyValueHeadCount, paddedPositions(positions), Layout(a, precision).total,
-    ]
-    return factors.reduce(a.layerCount) { product, factor in
+    let layout = Layout(a, precision)
+    let local = (0..<a.layerCount).count { a.isLocal(layer: $0) }
+    let kept = window(a)?.mostKept(of: positions, stepLength: stepLength) ?? positions
+    let bytes = byteCount(a, a.layerCount - local, layout, positions)
+    let (sum, overflows) = bytes.addingReportingOverflow(byteCount(a, local, layout, kept))
+    return overflows ? .max : sum
+  }
+
+  private static func byteCount(
+    _ a: Architecture, _ layers: Int, _ layout: Layout, _ positions: Int
+  ) -> Int {
+    let factors = [a.attention.keyValueHeadCount, paddedPositions(positions), layout.total]
+    return factors.reduce(layers) { product, factor in
       let (next, overflows) = product.multipliedReportingOverflow(by: factor)
       return overflows ? .max : next
     }
+  }
+
+  private static func window(_ a: Architecture) -> CacheWindow? {
+    a.attention.window.map { CacheWindow(length: $0) }
   }
 
   static func paddedDimension(_ a: Architecture) -> Int {
@@ -125,9 +149,12 @@ package final class KeyValueCache: @unchecked Sendable {
   /// first group before the range must be the same in both.
   func copyPositions(_ range: Range<Int>, from other: KeyValueCache) {
     precondition(positions == other.positions && layout.total == other.layout.total)
-    if range.isEmpty { return }
-    let groups = range.lowerBound / 16..<(range.upperBound + 15) / 16
+    // What has been released here may still be in the other.
+    let first = firstKept > other.firstKept ? 0 : range.lowerBound
+    let local = max(first, other.firstKept)
     for layer in 0..<layerCount {
+      let start = isLocal[layer] ? min(local, range.upperBound) : range.lowerBound
+      let groups = start / 16..<(range.upperBound + 15) / 16
       for head in 0..<headCount {
         let source = other.parts(layer: layer, head: head, groups: groups)
         for (target, source) in zip(parts(layer: layer, head: head, groups: groups), source) {
@@ -135,6 +162,8 @@ package final class KeyValueCache: @unchecked Sendable {
         }
       }
     }
+    firstKept = min(firstKept, other.firstKept)
+    release(before: other.firstKept)
   }
 
   /// Attention to one head, without the queries.

@@ -53,7 +53,8 @@ package final class LayerRunner {
         architecture: single, precision: .half, contextLength: windowLength,
         capacity: windowLength),
       KeyValueCache.byteCount(
-        architecture: single, precision: .half, positions: windowLength),
+        architecture: single, precision: .half, positions: windowLength,
+        stepLength: windowLength),
     ]
     return parts.reduce(0) { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
   }

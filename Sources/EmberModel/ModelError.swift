@@ -24,6 +24,12 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
   case stepTooLong(tokens: Int, capacity: Int)
   /// A step was to compute a sequence that the session does not have, or one of them twice.
   case invalidSequence(index: Int, count: Int)
+  /// An encoder–decoder was to compute tokens before it has a source.
+  case noSource
+  /// A source for a model that has no encoder.
+  case noEncoder
+  /// A source of more tokens than there is room for.
+  case sourceTooLong(tokens: Int, capacity: Int)
   /// Not enough memory for the key/value cache or the scratch buffers.
   case outOfMemory(bytes: Int, purpose: String)
 
@@ -59,6 +65,15 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     case .invalidSequence(let index, let count):
       "sequence \(index) cannot be part of this step: expected each of 0 to \(count - 1) at most"
         + " once"
+    case .noSource:
+      "the model is an encoder–decoder, which answers a source text, and here is none: use ember run,"
+        + " which takes the prompt for it, or ember perplexity --pairs"
+    case .noEncoder:
+      "the model has no encoder: expected an encoder–decoder such as T5 or Marian, found a model"
+        + " that continues texts"
+    case .sourceTooLong(let tokens, let capacity):
+      "the source has \(tokens) tokens, there is room for \(capacity): shorten it or choose a larger"
+        + " --context"
     case .outOfMemory(let bytes, let purpose):
       "\(bytes) bytes for the \(purpose) cannot be had: choose a smaller --context"
     }

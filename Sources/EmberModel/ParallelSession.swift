@@ -64,14 +64,15 @@ public final class ParallelSession {
 
   private let weights: Weights
   private let residency: Residency
+  let source: SourceEncoder?
   private let caches: [KeyValueCache]
   /// Of each sequence.
   private var positions: [Int]
   /// The most that each was.
   private var highestPositions: [Int]
   private let scratch: Scratch
-  private let team: ThreadTeam
-  private let choosesThreads: Bool
+  let team: ThreadTeam
+  let choosesThreads: Bool
   private let bytesPerToken: Int
   /// [stepCapacity]
   private let tokens: UnsafeMutablePointer<Int32>
@@ -140,11 +141,14 @@ public final class ParallelSession {
       contextLength: plan.contextLength, capacity: stepCapacity, segmentCapacity: sequences,
       logitsCapacity: max(sequences, Activations.tokensPerTile))
     tokens = .allocate(capacity: stepCapacity)
+    source = try SourceEncoder(
+      of: model, residency: residency, contextLength: plan.contextLength,
+      precision: plan.cachePrecision, kernels: kernels)
     team = ThreadTeam(
       threadCount: threadCount,
       // One more than a single sequence: the gathering of the segments' ends.
-      phaseCapacity: ForwardPass.phasesPerStep(
-        architecture, slices: residency.stream?.slices.slices.count ?? 0) + 1)
+      phaseCapacity: SourceEncoder.phaseCapacity(
+        source, architecture, slices: residency.stream?.slices.slices.count ?? 0) + 1)
     try residency.stream?.fill()
   }
 
@@ -154,12 +158,15 @@ public final class ParallelSession {
   public var cachePrecision: CachePrecision { caches[0].precision }
 
   /// Bytes of the key/value caches that were written; a sequence that is reset keeps its memory for
-  /// the next.
+  /// the next. Those of a source are among them.
   public var cacheBytes: Int {
-    highestPositions.reduce(0) {
+    let source = SourceEncoder.cacheBytes(
+      model.architecture, precision: cachePrecision, contextLength: sourceLength)
+    return highestPositions.reduce(source) {
       $0
         + KeyValueCache.byteCount(
-          architecture: model.architecture, precision: cachePrecision, positions: $1)
+          architecture: model.architecture, precision: cachePrecision, positions: $1,
+          stepLength: stepCapacity)
     }
   }
 
@@ -176,7 +183,10 @@ public final class ParallelSession {
   public func position(of sequence: Int) -> Int { positions[sequence] }
 
   /// Forgets a sequence, so that another can take its place.
-  public func reset(sequence: Int) { positions[sequence] = 0 }
+  public func reset(sequence: Int) {
+    positions[sequence] = 0
+    caches[sequence].startAnew()
+  }
 
   /// Makes a sequence hold the same positions as another, as if it had been given the same tokens.
   ///
@@ -215,15 +225,18 @@ public final class ParallelSession {
         guard let ids = ids.baseAddress else { return }
         (tokens + segments.tokenCount).initialize(from: ids, count: addition.tokens.count)
       }
+      let position = positions[addition.sequence]
+      caches[addition.sequence].release(behind: position)
       segments.append(
-        caches[addition.sequence], position: positions[addition.sequence],
+        caches[addition.sequence], position: position,
         tokens: addition.tokens.count, wantsLogits: addition.wantsLogits)
     }
     scratch.prepareSegments()
     scratch.headInput.tokens = segments.wantedCount
     let pass = ForwardPass(
       architecture: model.architecture, weights: weights, kernels: kernels, scratch: scratch,
-      tokens: tokens, tokenCount: segments.tokenCount, residency: residency)
+      tokens: tokens, tokenCount: segments.tokenCount, residency: residency,
+      source: source?.view)
     residency.stream?.beginPass(withHead: segments.wantedCount > 0)
     team.step(
       workers: workers(tokens: segments.tokenCount),
@@ -248,6 +261,7 @@ public final class ParallelSession {
 
   private func check(_ additions: [Addition]) throws(ModelError) {
     if additions.isEmpty { throw .noTokens }
+    if let source, source.length == 0 { throw .noSource }
     step += 1
     var total = 0
     let size = model.architecture.vocabularySize

@@ -8,6 +8,7 @@ final class Scratch: @unchecked Sendable {
   let rotary: RotaryTable?
   /// Of layers with a window, where it is another.
   let localRotary: RotaryTable?
+  let sinusoids: SinusoidalPositions?
   /// What the next step computes, of which sequences.
   let segments: StepSegments
   /// Whether any matrix takes int8 activations.
@@ -50,10 +51,12 @@ final class Scratch: @unchecked Sendable {
   /// [T][rotary dimensions] cosines and sines
   private let turns: UnsafeMutablePointer<Float>
   private let localTurns: UnsafeMutablePointer<Float>
-  /// [H][distance] what a score gains, where positions are linear biases.
+  /// [H][distance] what a score gains, where positions are biases.
   private let biases: UnsafeMutablePointer<Float>
-  /// The context's length, or 0.
+  /// Distances of a head, or 0.
   let biasStride: Int
+  /// Place of distance 0 among those of a head.
+  private let biasOrigin: Int
   /// [K][T][H / K][padded dimension + 16]: a piece of attention, which is a key/value head and
   /// some tokens, uses the slots of its tokens and no others.
   private let attentionStates: UnsafeMutablePointer<Float>
@@ -70,7 +73,7 @@ final class Scratch: @unchecked Sendable {
   /// Bytes that the buffers take; `Int.max` where no integer holds their number.
   static func byteCount(
     architecture a: Architecture, precision: CachePrecision, contextLength: Int, capacity: Int,
-    logitsCapacity: Int = Activations.tokensPerTile
+    logitsCapacity: Int = Activations.tokensPerTile, seesAll: Bool = false
   ) -> Int {
     let queries = a.attention.headCount * a.attention.headDimension
     let keys = a.attention.keyValueHeadCount * a.attention.headDimension
@@ -90,12 +93,22 @@ final class Scratch: @unchecked Sendable {
     let (tokens, overflows) = perToken.multipliedReportingOverflow(by: capacity)
     if overflows || tokens > 1 << 60 { return .max }
     return tokens + 4 * (logitsCapacity * a.vocabularySize + pieces * state)
-      + 4 * a.attention.headCount * (a.position == .linearBias ? contextLength : 0)
+      + 4 * a.attention.headCount * biasDistances(a, contextLength, seesAll: seesAll)
       + Activations.byteCount(tokens: capacity, columns: a.width)
       + Activations.byteCount(tokens: capacity, columns: queries)
       + Activations.byteCount(tokens: capacity, columns: inner)
       + Activations.byteCount(tokens: logitsCapacity, columns: a.width)
       + ExpertScratch.byteCount(architecture: a, capacity: capacity)
+  }
+
+  /// Distances that there are biases for: of an encoder, below 0 as well.
+  private static func biasDistances(
+    _ a: Architecture, _ contextLength: Int, seesAll: Bool
+  ) -> Int {
+    switch a.position {
+    case .linearBias, .relativeBias: seesAll ? 2 * contextLength - 1 : contextLength
+    case .rotary, .learned, .sinusoidal: 0
+    }
   }
 
   private static func pieceCount(_ contextLength: Int) -> Int {
@@ -107,9 +120,11 @@ final class Scratch: @unchecked Sendable {
   ///   - cache: one of those that steps will use; they are all alike.
   ///   - segmentCapacity: sequences that a step may take forward.
   ///   - logitsCapacity: tokens whose logits there is room for at a time.
+  ///   - seesAll: whether it is an encoder's.
   init(
     architecture a: Architecture, weights: Weights, cache: KeyValueCache, contextLength: Int,
-    capacity: Int, segmentCapacity: Int = 1, logitsCapacity: Int = Activations.tokensPerTile
+    capacity: Int, segmentCapacity: Int = 1, logitsCapacity: Int = Activations.tokensPerTile,
+    seesAll: Bool = false
   ) {
     self.capacity = capacity
     segments = StepSegments(tokenCapacity: capacity, segmentCapacity: segmentCapacity)
@@ -126,11 +141,14 @@ final class Scratch: @unchecked Sendable {
       rotary = nil
       localRotary = nil
     }
-    quantizesInputs = weights.layers.contains { layer in
+    sinusoids = a.position == .sinusoidal ? SinusoidalPositions(width: a.width) : nil
+    let crossMatrices = weights.cross.flatMap { seesAll ? [$0.key, $0.value] : [$0.query] }
+    let layersQuantize = weights.layers.contains { layer in
       [layer.query, layer.key, layer.value, layer.up, layer.gate ?? layer.up]
         .contains { $0.weight.type != .f16 }
         || layer.mixture?.quantizesInputs == true
     }
+    quantizesInputs = layersQuantize || crossMatrices.contains { $0.weight.type != .f16 }
     width = a.width
     feedForwardWidth = a.has(.up) ? a.feedForwardWidth : 0
     queryStride = a.attention.headCount * a.attention.headDimension
@@ -164,9 +182,16 @@ final class Scratch: @unchecked Sendable {
     logits = floats(logitsCapacity * logitsStride)
     turns = floats(capacity * (rotary?.dimensions ?? 0))
     localTurns = floats(capacity * (localRotary?.dimensions ?? 0))
-    biasStride = a.position == .linearBias ? contextLength : 0
+    biasStride = Self.biasDistances(a, contextLength, seesAll: seesAll)
+    biasOrigin = seesAll && biasStride > 0 ? contextLength - 1 : 0
     biases = floats(headCount * biasStride)
-    if biasStride > 0 { LinearBias.fill(biases, heads: headCount, distances: biasStride) }
+    if case .relativeBias(let buckets, let maximum) = a.position, let table = weights.relativeBias {
+      RelativeBias(buckets: buckets, maximumDistance: maximum, isBidirectional: seesAll).fill(
+        biases + biasOrigin, stride: biasStride, distances: -biasOrigin..<contextLength,
+        table: table, heads: headCount)
+    } else if biasStride > 0 {
+      LinearBias.fill(biases, heads: headCount, distances: biasStride)
+    }
     let pieces = Self.pieceCount(contextLength)
     attentionStates = floats(headCount * capacity * attentionStride)
     attentionScratch = floats(pieces > 1 ? headCount * capacity * attentionStride : 0)
@@ -225,7 +250,7 @@ final class Scratch: @unchecked Sendable {
 
   /// What is added to the scores of a head and those after it, by distance; nil where nothing is.
   func bias(head: Int) -> UnsafePointer<Float>? {
-    biasStride == 0 ? nil : UnsafePointer(biases + head * biasStride)
+    biasStride == 0 ? nil : UnsafePointer(biases + head * biasStride + biasOrigin)
   }
 
   /// State of the online softmax for the queries of one key/value head, for the tokens from

@@ -32,6 +32,28 @@ final class ReservedMemory {
 
   deinit { munmap(start, max(1, byteCount)) }
 
+  /// Gives back the pages that lie wholly inside a part of it and hold any of its bytes from `first`
+  /// on: they are zeros again.
+  func release(_ part: UnsafeMutableRawBufferPointer, from first: Int) {
+    guard let begin = part.baseAddress else { return }
+    let offset = begin - start
+    let page = Self.pageBytes
+    precondition(offset >= 0 && offset + part.count <= byteCount && first >= 0)
+    let lower = max((offset + page - 1) / page, (offset + first) / page) * page
+    let upper = (offset + part.count) / page * page
+    guard lower < upper else { return }
+    #if os(Linux)
+      _ = madvise(start + lower, upper - lower, MADV_DONTNEED)
+    #else
+      // The new mapping takes the place of the old one.
+      _ = mmap(
+        start + lower, upper - lower, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_FIXED | Self.anonymous, -1, 0)
+    #endif
+  }
+
+  static let pageBytes = max(1, Int(sysconf(CInt(_SC_PAGESIZE))))
+
   #if canImport(Darwin)
     private static let anonymous = MAP_ANON
   #else
@@ -42,8 +64,7 @@ final class ReservedMemory {
   /// Bytes of the pages that are memory now: what `mincore` counts. nil where it does not say.
   var residentByteCount: Int? {
     #if os(Linux)
-      let page = Int(sysconf(CInt(_SC_PAGESIZE)))
-      guard page > 0 else { return nil }
+      let page = Self.pageBytes
       var flags = [UInt8](repeating: 0, count: (byteCount + page - 1) / page)
       guard mincore(start, byteCount, &flags) == 0 else { return nil }
       return flags.reduce(0) { $0 + Int($1 & 1) } * page

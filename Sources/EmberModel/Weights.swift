@@ -13,10 +13,14 @@ package struct Weights: @unchecked Sendable {
   package let embeddingNorm: Norm?
   /// [contextLength, width], learned positions only.
   package let position: Matrix?
-  package private(set) var layers: [Layer]
+  package internal(set) var layers: [Layer]
   package let finalNorm: Norm?
   /// [vocabularySize, width]; the embedding where the head is tied.
   package fileprivate(set) var head: Linear
+  /// Of a decoder that attends to a source, one for each of its layers; else empty.
+  package internal(set) var cross: [Cross] = []
+  /// [buckets][headCount], relative biases only.
+  package private(set) var relativeBias: UnsafePointer<Float>? = nil
 
   /// Gain and bias of a norm, [width] floats each, or [headDimension].
   package struct Norm: @unchecked Sendable {
@@ -70,6 +74,9 @@ extension Weights {
     for i in result.layers.indices {
       for matrix in TensorName.Matrix.inOrderOfUse(architecture) {
         result.layers[i].place(matrix, in: &next)
+        if matrix == .attentionOutput, i < result.cross.count {
+          result.cross[i].placeReaders(in: &next)
+        }
       }
     }
     result.head.slices = next.next() ?? 0..<0
@@ -78,7 +85,7 @@ extension Weights {
 }
 
 extension Weights.Layer {
-  fileprivate mutating func place(
+  mutating func place(
     _ matrix: TensorName.Matrix, in slices: inout IndexingIterator<[Range<Int>]>
   ) {
     let range = slices.next() ?? 0..<0
@@ -123,6 +130,29 @@ extension Weights {
         ? embedding
         : try binder.matrix(TensorName.head, rows: a.vocabularySize, columns: a.width),
       bias: try binder.optionalVector(TensorName.headBias, count: a.vocabularySize))
+    relativeBias = try Self.relativeBias(of: a, from: binder)
+    cross = try Self.cross(of: a, from: binder)
+  }
+
+  /// The encoder of an encoder–decoder, and the matrices that make keys and values of the source; the
+  /// head is none.
+  init(
+    encoderOf a: Architecture, _ encoder: Architecture, file: ModelFile, vectors: PrivateVectors?
+  ) throws(ModelError) {
+    let binder = Binder(file: file, vectors: vectors)
+    let own = EncoderSource(base: binder)
+    embedding = try binder.matrix(TensorName.embedding, rows: a.vocabularySize, columns: a.width)
+    position = nil
+    embeddingNorm = try Norm(
+      TensorName.embeddingNorm, bias: TensorName.embeddingNormBias, of: encoder, from: own)
+    var layers: [Layer] = []
+    for i in 0..<encoder.layerCount { layers.append(try Layer(i, of: encoder, from: own)) }
+    self.layers = layers
+    finalNorm = try Norm(
+      TensorName.finalNorm, bias: TensorName.finalNormBias, of: encoder, from: own)
+    head = Linear(weight: embedding, bias: nil)
+    relativeBias = try Self.relativeBias(of: encoder, from: own)
+    cross = try Self.cross(of: a, from: binder)
   }
 
   /// Bytes of weights that one decoded token reads: every matrix and vector once, of the tables of
@@ -145,12 +175,12 @@ extension Weights {
       }
       sum += layer.mixture?.expertBytesPerToken ?? 0
     }
-    return sum
+    return cross.reduce(sum) { $0 + $1.readerBytes }
   }
 }
 
 /// Finds tensors by name and checks that they are what the architecture says.
-private struct Binder: WeightSource {
+struct Binder: WeightSource {
   let file: ModelFile
   let vectors: PrivateVectors?
 

@@ -40,6 +40,8 @@ public enum TokenizerError: Error, Equatable, Sendable {
   case invalidForm(at: Int, expected: String, found: String)
   /// Encoding a stored text gives other ids than when the file was made.
   case selfCheckFailed(text: String, expected: [Int32], found: [Int32])
+  /// The tokenizer does what another format has no words for.
+  case notExpressible(format: String, found: String, supported: String)
 }
 
 extension TokenizerError: CustomStringConvertible {
@@ -93,6 +95,8 @@ extension TokenizerError: CustomStringConvertible {
     case .selfCheckFailed(let text, let expected, let found):
       return "the tokenizer's self-check failed for \(Self.quoted(text)):"
         + " expected \(Self.listed(expected)), found \(Self.listed(found))"
+    case .notExpressible(let format, let found, let supported):
+      return "the tokenizer cannot be written as \(format): found \(found), expected \(supported)"
     }
   }
 

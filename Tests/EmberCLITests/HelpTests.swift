@@ -8,7 +8,7 @@ struct HelpTests {
     "is as committed",
     arguments: [
       "ember", "quantize", "plan", "run", "chat", "perplexity", "compare", "bench", "inspect",
-      "verify", "tokenize", "logits", "pack", "unpack",
+      "verify", "tokenize", "logits", "export", "pack", "unpack",
     ])
   func help(of command: String) async throws {
     let folder = FileManager.default.temporaryDirectory

@@ -16,7 +16,7 @@ struct JSONKeyTests {
       ["verify", "model.q4"], ["tokenize", "model.q4", "--text", "the"],
       ["tokenize", "model.q4", "--text", "the", "--compare", "tokenizer.bin"],
       ["logits", "model.q4", "--tokens", "1,2,3"], ["pack", "model.q4"],
-      ["unpack", "model.q4.zst"],
+      ["unpack", "model.q4.zst"], ["export", "model.q4", "--format", "gguf"],
     ])
   func keys(_ arguments: [String]) async throws {
     let checkpoint = try TinyCheckpoint()

@@ -139,8 +139,7 @@ final class ChatEngine {
     defer { reply.promptSeconds = (clock.now - start) / .seconds(1) }
     let common = zip(computed, tokens).prefix { $0 == $1 }.count
     // The logits come with the last token.
-    let kept = min(common, tokens.count - 1)
-    forget(from: kept)
+    let kept = forget(from: min(common, tokens.count - 1))
     reply.cachedTokens = kept
     var logits: UnsafeMutableBufferPointer<Float>?
     for first in stride(from: kept, to: tokens.count, by: session.chunkLength) {
@@ -154,10 +153,12 @@ final class ChatEngine {
   /// The last token of a reply, which has not been computed.
   private var pending: [Int32] = []
 
-  private func forget(from position: Int) {
-    session.truncate(to: position)
-    computed.removeLast(computed.count - position)
+  /// Returns how many positions are left: that many, or none where a window has moved on.
+  private func forget(from position: Int) -> Int {
+    let kept = session.truncate(to: position)
+    computed.removeLast(computed.count - kept)
     pending = []
+    return kept
   }
 
   private func append(_ tokens: [Int32]) throws -> UnsafeMutableBufferPointer<Float> {

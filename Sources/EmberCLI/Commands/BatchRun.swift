@@ -30,9 +30,11 @@ struct BatchRun {
     let file = try PromptFile(reading: prompts)
     let output =
       try output.map { try BatchOutput(continuing: $0, prompts: file.prompts) } ?? BatchOutput()
+    let needed = neededPositions(file.prompts, loaded.tokenizer)
     // A text may end where the context is full, so a run goes on with the context that it began with.
     let context = context ?? output.options.map { .positions($0.context) } ?? .automatic
     var request = memory.request(context: context, cachePrecision: cachePrecision)
+    request.neededPositions = needed
     request.sequences = min(parallel, file.prompts.count)
     let plan = try MemoryPlan(for: loaded.model, request)
     let session = try ParallelSession(model: loaded.model, plan: plan, threads: threads)
@@ -81,6 +83,19 @@ struct BatchRun {
     if failures > 0 {
       throw CommandError.promptsFailed(count: failures, total: file.prompts.count)
     }
+  }
+
+  /// Of the longest; nil where the texts' length is not limited.
+  private func neededPositions(_ prompts: [PromptFile.Prompt], _ tokenizer: Tokenizer) -> Int? {
+    var most = 1
+    for prompt in prompts {
+      guard
+        let needed = tokenizer.neededPositions(
+          prompt: prompt.text, maximumTokens: generation.maximumTokens)
+      else { return nil }
+      most = max(most, needed)
+    }
+    return most
   }
 
   private func recordOptions(

@@ -18,6 +18,7 @@ struct BenchCommand: ParsableCommand {
         ember bench model.q4
         ember bench model.q4 --generate 32 --depth 0,1024 --threads 1,2 --json
         ember bench --synthetic 1.1B --bits 4 --outliers 0.5
+        ember bench model.q4 --memory 500M
         ember bench --kernels
 
       --synthetic makes a model of random weights, of the shape tiny, 1.1B (TinyLlama) or 7B \
@@ -80,6 +81,14 @@ struct BenchCommand: ParsableCommand {
       valueName: "tokens"))
   var context: Int?
 
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Memory that the process may take, such as 900M or 1.5G (powers of ten) or 1GiB, or auto; what"
+        + " does not fit is read from the file for every token. (default: no limit)",
+      valueName: "size"))
+  var memory: MemorySize?
+
   @OptionGroup var cache: CacheOptions
 
   @Flag(name: .long, help: "Measure single kernels instead, of every instruction set.")
@@ -110,7 +119,7 @@ struct BenchCommand: ParsableCommand {
       for (name, isGiven) in [
         ("--prompt-tokens", promptTokens != nil), ("--generate", generate != nil),
         ("--depth", depth != nil), ("--parallel", parallel != nil), ("--context", context != nil),
-        ("--cache-bits", cache.bits != nil),
+        ("--cache-bits", cache.bits != nil), ("--memory", memory != nil),
       ] where isGiven {
         throw ValidationError("\(name): expected a model to measure, found --kernels")
       }
@@ -135,7 +144,9 @@ struct BenchCommand: ParsableCommand {
   }
 
   private func open(_ path: FilePath) throws -> (LoadTimes?, Model) {
-    try LoadTimes.measure(
+    // Loading is timed up to a first token, from the mapped file: that may be more memory.
+    if memory != nil { return (nil, try LoadedModel(opening: path).model) }
+    return try LoadTimes.measure(
       rounds: repetitions, threads: threads?.counts.max(),
       isCancelled: { Interruption.hasHappened },
       open: { try LoadedModel(opening: path).model })
@@ -151,6 +162,7 @@ struct BenchCommand: ParsableCommand {
     plan.contextLength = context
     plan.cachePrecision = cache.precision
     plan.repetitions = repetitions
+    plan.memory = memory?.budget
     let benchmark = ModelBenchmark(
       model: model,
       plan: try plan.resolved(

@@ -111,6 +111,9 @@ struct ChatCommand: ParsableCommand {
     sampling.apply(to: &options.sampling)
     repetition.apply(to: &options.sampling)
     let loaded = try LoadedModel(opening: model.model)
+    if loaded.model.architecture.encoder != nil {
+      throw GenerationError.needsDecoder(option: "ember chat")
+    }
     let layout = try ChatLayout(
       loaded, choice: template, variables: templateVariables, stopStrings: stop)
     var conversation = try load.map { path in try Conversation(contentsOf: path) } ?? Conversation()

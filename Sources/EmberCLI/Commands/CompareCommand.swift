@@ -36,6 +36,11 @@ struct CompareCommand: ParsableCommand {
     transform: filePath)
   var models: [FilePath] = []
 
+  @Option(
+    name: .long, help: ArgumentHelp("Text to score, UTF-8.", valueName: "file"),
+    completion: .file(), transform: filePath)
+  var text: FilePath
+
   @OptionGroup var windows: WindowOptions
   @OptionGroup var plot: PlotOption
   @OptionGroup(title: "Memory") var memory: MemoryOptions
@@ -53,10 +58,10 @@ struct CompareCommand: ParsableCommand {
   func run() throws {
     UnsafeSignalHandlers.exitOnSignals()
     UnsafeSignalHandlers.reportFaults(in: [baseline] + self.models)
-    try plot.check(inputs: [baseline] + self.models + [windows.text])
+    try plot.check(inputs: [baseline] + self.models + [self.text])
     let residentBefore = ProcessMemory.resident
     let models = try ([baseline] + models).map { try LoadedModel(opening: $0).model }
-    let text = try TextInput.file(windows.text)
+    let text = try TextInput.file(self.text)
     let plan = windows.windowProtocol(modelContext: models[0].architecture.contextLength)
     let progress = Progress()
     defer { progress.finish() }
@@ -64,7 +69,7 @@ struct CompareCommand: ParsableCommand {
       models: models, threads: threads.threads, cachePrecisions: cache.precisions,
       budget: memory.budget, isForced: memory.force
     ).compare(
-      text: text, named: windows.text.lastComponent?.string, protocol: plan
+      text: text, named: self.text.lastComponent?.string, protocol: plan
     ) {
       progress.update(
         done: $0, total: $1, note: "windows, \(models.count * cache.precisions.count) models"
@@ -145,18 +150,14 @@ private struct DecodeCost {
     of model: Model, plan: MemoryPlan, threads: Int?
   ) throws {
     let session = try InferenceSession(model: model, plan: plan, threads: threads)
-    let contextLength = plan.contextLength
-    // A short prompt brings all weights into memory and shows what the cache takes; the cache
-    // grows with the positions, in chunks, so a full chunk says what all of them take.
-    let prompt = min(session.chunkLength, contextLength)
+    // A short prompt brings all weights into memory.
+    let prompt = min(session.chunkLength, plan.contextLength)
     _ = try session.append([Int32](repeating: 0, count: prompt))
-    let cacheBytes = Int(
-      Double(session.cacheBytes) / Double(prompt) * Double(contextLength))
     let weightBytes =
       plan.weights == .mapped
       ? model.file.fileBytes
       : plan.mappedBytes + plan.pinnedBytes + plan.ringBytes + plan.expertBytes
-    memoryBytes = weightBytes + cacheBytes + session.scratchBytes
+    memoryBytes = weightBytes + session.cacheCapacityBytes + session.scratchBytes
     let speeds = try (0..<Self.runs).map { _ in try session.decodeSpeed(tokens: Self.tokens) }
     tokensPerSecond = speeds.sorted()[Self.runs / 2]
     self.threads = session.threadCount

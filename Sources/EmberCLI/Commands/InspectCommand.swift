@@ -148,6 +148,9 @@ private struct InspectReport: Encodable {
         "layers",
         "\(a.layerCount), width \(a.width), "
           + (a.feedForward.experts?.words ?? "feed-forward \(a.feedForwardWidth)")
+          + (a.encoder.map {
+            "; encoder: \($0.layerCount), feed-forward \($0.feedForwardWidth)"
+          } ?? "")
       ),
       (
         "attention",
@@ -207,6 +210,10 @@ extension Architecture.Position {
       "learned"
     case .linearBias:
       "linear bias of attention (ALiBi)"
+    case .sinusoidal:
+      "sinusoidal"
+    case .relativeBias(let buckets, let maximum):
+      "relative bias of attention (\(buckets) buckets, up to a distance of \(maximum))"
     case .rotary(let base, let dimensions, let pairing, let scaling, let localBase):
       "rotary (base \(base), \(dimensions) dimensions, \(pairing.rawValue) pairs"
         + (scaling.map { ", scaled: \($0.words)" } ?? "")

@@ -14,20 +14,51 @@ struct PerplexityCommand: ParsableCommand {
         ember perplexity model.q4 --text story.txt
         ember perplexity model.q4 --text story.txt --preset llama.cpp --windows 64
         ember perplexity model.q4 --text story.txt --context 512 --stride 256
+
+      Of an encoder–decoder, such as T5 or a translator, the perplexity of targets is measured, each \
+      predicted from its source, its end included:
+
+        ember perplexity translator.q8 --pairs pairs.jsonl
+
+      with a line of JSON for each, {"source": "…", "target": "…"}, or source and target on a line with \
+      a tab between them.
       """)
 
   @OptionGroup var model: ModelArgument
+  @Option(
+    name: .long, help: ArgumentHelp("Text to score, UTF-8.", valueName: "file"),
+    completion: .file(), transform: filePath)
+  var text: FilePath?
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Sources and targets to score, in place of a text; encoder–decoders only.",
+      valueName: "file"),
+    completion: .file(), transform: filePath)
+  var pairs: FilePath?
+
   @OptionGroup var windows: WindowOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup var cache: CacheOptions
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var json: JSONOption
 
+  func validate() throws {
+    if (text == nil) == (pairs == nil) {
+      throw ValidationError(
+        "--text and --pairs: expected one of them, found \(text == nil ? "neither" : "both")")
+    }
+  }
+
   func run() throws {
     UnsafeSignalHandlers.exitOnSignals()
     UnsafeSignalHandlers.reportFaults(in: [model.model])
     let loaded = try LoadedModel(opening: model.model)
-    let text = try TextInput.file(windows.text)
+    if let pairs { return try score(PairFile(reading: pairs), loaded) }
+    guard let path = self.text else { return }
+    if loaded.model.architecture.encoder != nil { throw ModelError.noSource }
+    let text = try TextInput.file(path)
     let plan = windows.windowProtocol(modelContext: loaded.model.architecture.contextLength)
     let progress = Progress()
     defer { progress.finish() }
@@ -35,7 +66,7 @@ struct PerplexityCommand: ParsableCommand {
       model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads,
       cachePrecision: cache.precision,
       budget: memory.budget, isForced: memory.force
-    ).evaluate(text: text, named: windows.text.lastComponent?.string, protocol: plan) {
+    ).evaluate(text: text, named: path.lastComponent?.string, protocol: plan) {
       progress.update(done: $0, total: $1, note: "windows") { speed in
         "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
       }
@@ -48,6 +79,26 @@ struct PerplexityCommand: ParsableCommand {
       try JSONOutput.write(report)
     } else {
       try StandardOutput.write(report.text)
+    }
+  }
+
+  private func score(_ file: PairFile, _ loaded: LoadedModel) throws {
+    let progress = Progress()
+    defer { progress.finish() }
+    let result = try TargetPerplexityEvaluator(
+      model: loaded.model, tokenizer: loaded.tokenizer, targetTokenizer: loaded.targetTokenizer,
+      threads: threads.threads, cachePrecision: cache.precision, budget: memory.budget,
+      isForced: memory.force
+    ).evaluate(file.pairs) {
+      progress.update(done: $0, total: $1, note: "pairs") { "\(Format.fixed($0, 1)) pairs/s" }
+    }
+    progress.finish()
+    let report = TargetPerplexityReport(
+      loaded.model, result, file, cachePrecision: cache.precision)
+    if json.json {
+      try JSONOutput.write(report)
+    } else {
+      try StandardOutput.write(report.words)
     }
   }
 }

@@ -146,6 +146,10 @@ struct RunCommand: ParsableCommand {
     var request = memory.request(
       context: context?.request ?? .automatic, cachePrecision: cache.precision)
     request.promisedBytes = draft?.plan.modelBytes ?? 0
+    // Not of a prompt that is still to be typed.
+    request.neededPositions = prompt.flatMap {
+      loaded.tokenizer.neededPositions(prompt: $0, maximumTokens: options.maximumTokens)
+    }
     let plan = try MemoryPlan(for: loaded.model, request)
     let reading = ReadingProgress()
     defer { reading.finish() }

@@ -42,9 +42,11 @@ struct SeveralTextsRun {
     var request = memory.request(
       context: context ?? .automatic, cachePrecision: cachePrecision)
     request.sequences = strategy.sequences
+    let prompt = try self.prompt()
+    request.neededPositions = loaded.tokenizer.neededPositions(
+      prompt: prompt, maximumTokens: generation.maximumTokens)
     let plan = try MemoryPlan(for: loaded.model, request)
     let session = try ParallelSession(model: loaded.model, plan: plan, threads: threads)
-    let prompt = try self.prompt()
     Interruption.catchSignals()
     if !printsJSON { plan.announce(isAskedFor: memory.memory != nil) }
     let clock = ContinuousClock()

@@ -1,13 +1,8 @@
 import ArgumentParser
 import Ember
 
-/// Which text is scored, and how it is cut into windows.
+/// How a text that is scored is cut into windows.
 struct WindowOptions: ParsableArguments {
-  @Option(
-    name: .long, help: ArgumentHelp("Text to score, UTF-8.", valueName: "file"),
-    completion: .file(), transform: filePath)
-  var text: FilePath
-
   @Option(
     name: .long,
     help: ArgumentHelp(

@@ -122,7 +122,7 @@ struct PlanReport: Encodable {
       CachePrecision.allCases.map { precision in
         Cache(
           positions: positions, bits: precision.bits,
-          bytes: MemoryPlan.cacheBytes(
+          bytes: plan.cacheBytes(
             of: subject.architecture, positions: positions, precision: precision))
       }
     }

@@ -19,6 +19,8 @@ package struct BenchmarkPlan: Sendable, Equatable {
   package var cachePrecision = CachePrecision.half
   /// How often each measurement is counted.
   package var repetitions = 5
+  /// Memory that the process may take; nil: the file is mapped, whatever there is.
+  package var memory: MemoryBudget?
 
   package init() {}
 
@@ -29,6 +31,7 @@ package struct BenchmarkPlan: Sendable, Equatable {
     package let contextLength: Int
     package let cachePrecision: CachePrecision
     package let repetitions: Int
+    package var memory: MemoryBudget?
   }
 
   /// Fills in what was not said and checks the rest against the model.
@@ -49,6 +52,11 @@ package struct BenchmarkPlan: Sendable, Equatable {
     for length in promptTokens ?? [] { try check("--prompt-tokens", length, 0...limit) }
     for count in generatedTokens ?? [] { try check("--generate", count, 0...limit) }
     for count in parallel ?? [] { try check("--parallel", count, 1...256) }
+    if let parallel, memory != nil {
+      throw .invalidBenchmark(
+        field: "--parallel", expected: "none together with --memory",
+        found: parallel.map(String.init).joined(separator: ","))
+    }
     // At least one token must fit behind the deepest.
     let free = limit - (generatedTokens?.max() ?? 1)
     for depth in depths ?? [] { try check("--depth", depth, 0...free) }
@@ -85,7 +93,7 @@ package struct BenchmarkPlan: Sendable, Equatable {
       tests: tests, threads: counts,
       contextLength: contextLength ?? tests.reduce(1) { max($0, $1.positions) },
       cachePrecision: cachePrecision,
-      repetitions: max(1, repetitions))
+      repetitions: max(1, repetitions), memory: memory)
   }
 }
 

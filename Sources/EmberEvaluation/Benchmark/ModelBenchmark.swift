@@ -39,6 +39,9 @@ package struct ModelBenchmark {
 
   /// Measures.
   ///
+  /// Within a budget, numbers of threads do not take turns, one session at a time serves all tests,
+  /// and the machine's peaks are measured before and after it, when its memory is free.
+  ///
   /// - Parameters:
   ///   - isCancelled: asked between measurements.
   ///   - progress: told the measurements that are done, and all.
@@ -48,8 +51,9 @@ package struct ModelBenchmark {
   ) throws -> ModelBenchmarkReport {
     // First, while nothing but the model has asked for memory.
     let footprint = try footprint(isCancelled)
-    let bandwidth = try ReadBandwidth()
+    let bandwidth = plan.memory == nil ? try ReadBandwidth() : nil
     var lanes = plan.threads.map { Lane(self, threads: $0) }
+    let turns = plan.memory == nil ? [Array(lanes.indices)] : lanes.indices.map { [$0] }
     let total = (plan.repetitions + 1) * plan.threads.count * (plan.tests.count + 1)
     var done = 0
     func advance() throws {
@@ -57,21 +61,37 @@ package struct ModelBenchmark {
       progress(done, total)
       if isCancelled() { throw CancellationError() }
     }
-    for repetition in 0...plan.repetitions {
-      for lane in lanes.indices {
-        lanes[lane].measurePeaks(bandwidth)
-        try advance()
-        for (index, test) in plan.tests.enumerated() {
-          let seconds = try lanes[lane].run(test, isCancelled)
-          if repetition > 0 { lanes[lane].seconds[index].append(seconds) }
+    func measurePeaks(_ lane: Int) throws {
+      let bandwidth = try bandwidth ?? ReadBandwidth(limit: spareBytes)
+      lanes[lane].measurePeaks(bandwidth)
+    }
+    for turn in turns {
+      for repetition in 0...plan.repetitions {
+        for lane in turn {
+          if plan.memory == nil || repetition == 0 { try measurePeaks(lane) }
           try advance()
+          for (index, test) in plan.tests.enumerated() {
+            let seconds = try lanes[lane].run(test, isCancelled)
+            if repetition > 0 { lanes[lane].seconds[index].append(seconds) }
+            try advance()
+          }
         }
       }
+      for lane in turn {
+        if plan.memory != nil { lanes[lane].close() }
+        try measurePeaks(lane)
+      }
     }
-    for lane in lanes.indices { lanes[lane].measurePeaks(bandwidth) }
     return ModelBenchmarkReport(
       model: model, plan: plan, kernels: kernels.name, load: load, footprint: footprint,
-      rows: try lanes.flatMap { try $0.rows(plan.tests) })
+      rows: lanes.flatMap { $0.rows(plan.tests) })
+  }
+
+  /// What is left of the budget where no session is open, less what is kept for one.
+  private var spareBytes: Int {
+    let resident = ProcessMemory.resident
+    let budget = plan.memory?.resolved(resident: resident) ?? .max
+    return max(0, (budget - resident) / 4 * 3)
   }
 
   /// The peak of one session on most threads that read the longest prompt, went on to the deepest
@@ -79,16 +99,24 @@ package struct ModelBenchmark {
   private func footprint(
     _ isCancelled: () -> Bool
   ) throws -> ModelBenchmarkReport.Footprint {
-    let session = try InferenceSession(
-      model: model, contextLength: plan.contextLength, threads: plan.threads.max(),
-      cachePrecision: plan.cachePrecision, kernels: kernels)
+    let session = try session(threads: plan.threads.max())
     var positions = 1
     for test in plan.tests {
       positions = max(positions, test.kind == "prompt" ? test.tokens : test.depth + 1)
     }
     try session.fill(to: positions - 1, with: Self.ids(positions, of: model), isCancelled)
     _ = try session.append([0])
-    return .init(peakMemoryBytes: peakMemory(), cacheBytes: session.cacheBytes)
+    return .init(
+      peakMemoryBytes: peakMemory(), cacheBytes: session.cacheBytes, plan: session.plan)
+  }
+
+  fileprivate func session(threads: Int?) throws -> InferenceSession {
+    let request = MemoryRequest(
+      budget: plan.memory ?? .unlimited, context: .positions(plan.contextLength),
+      cachePrecision: plan.cachePrecision,
+      chunkLength: plan.memory == nil ? 128 : nil)
+    return try InferenceSession(
+      model: model, plan: MemoryPlan(for: model, request), threads: threads, kernels: kernels)
   }
 
   /// Pseudo-random ids, the same each time.
@@ -106,9 +134,11 @@ private struct Lane {
   private var peaks: PeakSamples
   private let benchmark: ModelBenchmark
   private let threads: Int
-  /// One per depth, so that what lies in the cache before decoding is computed once.
-  private var decoding: [Int: InferenceSession] = [:]
-  private var reading: InferenceSession?
+  /// One per depth, so that what lies in the cache before decoding is computed once; within a budget
+  /// one for all.
+  private var sessions: [Int: InferenceSession] = [:]
+  /// The key of the prompts' session.
+  private static let prompts = -1
   /// One per number of sequences.
   private var together: [Int: ParallelSession] = [:]
   private let ids: [Int32]
@@ -126,10 +156,18 @@ private struct Lane {
     peaks.measure(readBandwidth: bandwidth.measure(threads: threads))
   }
 
-  private func session() throws -> InferenceSession {
-    try InferenceSession(
-      model: benchmark.model, contextLength: benchmark.plan.contextLength, threads: threads,
-      cachePrecision: benchmark.plan.cachePrecision, kernels: benchmark.kernels)
+  /// The session for tests behind `depth` positions.
+  private mutating func session(_ depth: Int) throws -> InferenceSession {
+    let key = benchmark.plan.memory == nil ? depth : 0
+    let session = try sessions[key] ?? benchmark.session(threads: threads)
+    sessions[key] = session
+    return session
+  }
+
+  /// Gives the memory of all sessions back.
+  mutating func close() {
+    sessions = [:]
+    together = [:]
   }
 
   private func parallelSession(_ sequences: Int) throws -> ParallelSession {
@@ -143,18 +181,16 @@ private struct Lane {
     let clock = ContinuousClock()
     switch test {
     case .decode(let tokens, let depth):
-      let session = try decoding[depth] ?? session()
-      decoding[depth] = session
+      let session = try session(depth)
       session.truncate(to: depth)
-      // Only the first time: later what lies before is still there.
+      // Only the first time, where the session is the test's own.
       try session.fill(to: depth, with: ids, isCancelled)
       let start = clock.now
       for i in 0..<tokens { _ = try session.append([ids[depth + i]]) }
       return (clock.now - start).seconds
     case .prompt(let tokens):
       let prompt = Array(ids.prefix(tokens))
-      let session = try reading ?? session()
-      reading = session
+      let session = try session(Self.prompts)
       session.truncate(to: 0)
       let start = clock.now
       _ = try session.append(prompt)
@@ -174,8 +210,8 @@ private struct Lane {
     }
   }
 
-  func rows(_ tests: [BenchmarkTest]) throws -> [ModelBenchmarkReport.Row] {
-    try zip(tests, seconds).compactMap { test, seconds in
+  func rows(_ tests: [BenchmarkTest]) -> [ModelBenchmarkReport.Row] {
+    zip(tests, seconds).compactMap { test, seconds in
       guard let rate = Spread(seconds.map { Double(test.totalTokens) / max($0, 1e-9) }),
         let peaks = peaks.peaks
       else { return nil }
@@ -184,9 +220,8 @@ private struct Lane {
         test: test, tokensPerSecond: rate, peaks: peaks,
         arithmetic: model.metadata.recipe.bits == 16 ? .f32 : .int8,
         weightBytesPerToken: model.weightBytesPerToken,
-        cacheBytesPerToken: try decoding[test.depth].map {
-          try $0.meanCacheBytes(from: test.depth, tokens: test.tokens, ids)
-        },
+        cacheBytesPerToken: test.meanCacheBytes(
+          of: model.architecture, benchmark.plan.cachePrecision),
         operations: model.weights.operations(of: test))
     }
   }
@@ -202,15 +237,19 @@ extension InferenceSession {
       _ = try append(Array(ids[position..<min(depth, position + chunkLength)]))
     }
   }
+}
 
-  /// Bytes of the cache that decoding these tokens read per token: each token reads all positions
-  /// so far, in whole chunks as they are stored.
-  fileprivate func meanCacheBytes(from depth: Int, tokens: Int, _ ids: [Int32]) throws -> Double {
-    try fill(to: depth + tokens, with: ids, { false })
-    var sum = 0.0
-    for position in stride(from: depth + tokens, to: depth, by: -1) {
-      truncate(to: position)
-      sum += Double(cacheBytes)
+extension BenchmarkTest {
+  /// Bytes of the cache that decoding reads per token: each token reads all positions so far, in
+  /// whole chunks as they are stored.
+  fileprivate func meanCacheBytes(
+    of architecture: Architecture, _ precision: CachePrecision
+  ) -> Double {
+    let sum = (depth + 1..<depth + 1 + tokens).reduce(0.0) { sum, position in
+      sum
+        + Double(
+          KeyValueCache.byteCount(
+            architecture: architecture, precision: precision, positions: position, stepLength: 1))
     }
     return sum / Double(max(1, tokens))
   }

@@ -20,6 +20,7 @@ package struct ModelBenchmarkReport: Sendable {
     package let peakMemoryBytes: Int
     /// Of the key/value cache, as far as it was filled.
     package let cacheBytes: Int
+    package let plan: MemoryPlan
   }
 
   /// One test on one number of threads.
@@ -93,6 +94,11 @@ package struct ModelBenchmarkReport: Sendable {
     self.rows = rows
   }
 
+  /// Of each token that is computed alone, read from the file.
+  package var streamedBytesPerToken: Int {
+    footprint.plan.weights == .streamed ? footprint.plan.streamedBytes : 0
+  }
+
   /// 1.1 is the promise: what is needed anyway, and a tenth.
   package var peakMemoryRatio: Double {
     Double(footprint.peakMemoryBytes) / Double(max(1, fileBytes + footprint.cacheBytes))
@@ -116,6 +122,10 @@ extension ModelBenchmarkReport: BenchmarkReport {
       ("peak_memory_bytes", .integer(footprint.peakMemoryBytes)),
       ("key_value_cache_bytes", .integer(footprint.cacheBytes)),
       ("peak_memory_ratio", .number(peakMemoryRatio)),
+      ("memory_budget_bytes", .number(footprint.plan.budget.map(Double.init))),
+      ("residency", .text(footprint.plan.weights.rawValue)),
+      ("pinned_bytes", .integer(footprint.plan.pinnedBytes)),
+      ("streamed_bytes_per_token", .integer(streamedBytesPerToken)),
     ] + (load?.fields ?? [])
   }
 
@@ -154,8 +164,15 @@ extension ModelBenchmarkReport: BenchmarkReport {
           + " positions; medians of \(repetitions)")
     ] + MachinePeaks.blocks(peaks) + [
       .table(table),
-      .paragraph((load.map { "\($0.words). " } ?? "") + memory + "."),
+      .paragraph((load.map { "\($0.words). " } ?? "") + memory + "." + budgetWords),
     ]
+  }
+
+  private var budgetWords: String {
+    guard let budget = footprint.plan.budget else { return "" }
+    func megabytes(_ bytes: Int) -> String { BenchmarkText.fixed(Double(bytes) / 1e6, 1) + " MB" }
+    return " Of a budget of \(megabytes(budget)), \(megabytes(footprint.plan.pinnedBytes)) hold"
+      + " weights; \(megabytes(streamedBytesPerToken)) are read from the file for each token."
   }
 
   private var table: TextTable {

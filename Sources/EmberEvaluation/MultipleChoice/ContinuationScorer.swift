@@ -24,8 +24,8 @@ struct ContinuationScorer {
     let first = max(1, first - excess)
     let inputs = ids.dropLast()
     // The logits behind the last token of the context are needed, so it is computed anew.
-    let common = min(zip(held, inputs).prefix { $0 == $1 }.count, first - 1)
-    session.truncate(to: common)
+    let common = session.truncate(
+      to: min(zip(held, inputs).prefix { $0 == $1 }.count, first - 1))
     held = []
     if common < first - 1 { _ = try session.append(Array(inputs[common..<first - 1])) }
     var sum = 0.0

@@ -49,8 +49,9 @@ public final class BeamGenerator {
     prompt: String, search options: BeamSearchOptions, options generation: TextGenerator.Options,
     isCancelled: () -> Bool = { false }, progress: (_ tokens: Int) -> Void = { _ in }
   ) throws -> [Text] {
+    let generation = generation.forbidding(session.model.architecture.suppressedTokens)
     try check(options, generation)
-    let prompt = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
+    let prompt = try session.begin(prompt, tokenizer)
     let room = session.contextLength - prompt.count + 1
     let maximum = min(generation.maximumTokens ?? .max, room)
     if maximum == 0 { return [] }
@@ -155,7 +156,7 @@ public final class BeamGenerator {
     var decoder = tokenizer.streamDecoder(after: prompt.last)
     let text = ids.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
     return Text(
-      promptTokens: prompt.count, ids: ids, text: text, score: Double(beam.score),
-      stopReason: reason)
+      promptTokens: max(prompt.count, session.sourceLength), ids: ids, text: text,
+      score: Double(beam.score), stopReason: reason)
   }
 }

@@ -32,8 +32,9 @@ public final class ContrastiveGenerator {
     prompt: String, search: ContrastiveOptions, options: TextGenerator.Options,
     isCancelled: () -> Bool = { false }, emit: (String) throws -> Void
   ) throws -> TextGenerator.Result {
+    let options = options.forbidding(session.model.architecture.suppressedTokens)
     try check(search, options)
-    var history = try tokenizer.promptTokens(prompt, contextLength: session.contextLength)
+    var history = try session.begin(prompt, tokenizer)
     var result = TextGenerator.Result(promptTokens: history.count, seed: options.seed)
     var output = TextOutput(tokenizer, after: history, stopStrings: options.stopStrings)
     var sampler = Sampler(

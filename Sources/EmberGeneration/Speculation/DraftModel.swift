@@ -25,9 +25,13 @@ public final class DraftModel {
   /// - Parameters:
   ///   - session: of the small model; a context shorter than the text ends the drafts, not the text.
   ///   - target: the large model.
-  /// - Throws: `GenerationError.draftTokenizerDiffers`, `.draftVocabularyDiffers`
+  /// - Throws: `GenerationError.draftTokenizerDiffers`, `.draftVocabularyDiffers`,
+  ///   `.needsDecoder`
   public init(session: InferenceSession, target: Model) throws(GenerationError) {
     let (draft, path) = (session.model, target.file.path.string)
+    if draft.architecture.encoder != nil || target.architecture.encoder != nil {
+      throw .needsDecoder(option: "--draft")
+    }
     if draft.file.tokenizer != target.file.tokenizer {
       throw .draftTokenizerDiffers(model: path, draft: draft.file.path.string)
     }

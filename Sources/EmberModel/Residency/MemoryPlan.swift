@@ -72,12 +72,17 @@ public struct MemoryPlan: Sendable, Equatable {
     }
   }
 
-  /// Bytes of the key/value cache of one sequence; `Int.max` where no integer holds their number.
-  public static func cacheBytes(
+  /// Bytes of the key/value cache of one sequence that is computed in steps as long as the plan's, and
+  /// of a source as long where there is an encoder; `Int.max` where no integer holds their number.
+  public func cacheBytes(
     of architecture: Architecture, positions: Int, precision: CachePrecision
   ) -> Int {
-    KeyValueCache.byteCount(
-      architecture: architecture, precision: precision, positions: positions)
+    let own = KeyValueCache.byteCount(
+      architecture: architecture, precision: precision, positions: positions,
+      stepLength: chunkLength)
+    let (sum, overflows) = own.addingReportingOverflow(
+      SourceEncoder.cacheBytes(architecture, precision: precision, contextLength: positions))
+    return overflows ? .max : sum
   }
 
   /// What the model itself adds to the process: all but the program.
@@ -91,6 +96,10 @@ public struct MemoryPlan: Sendable, Equatable {
 public struct MemoryRequest: Sendable, Equatable {
   public var budget: MemoryBudget
   public var context: Context
+  /// Positions that will be used at most, where that is known: an automatic context need not be
+  /// longer. It counts only where there is a budget, and where the text does not depend on the
+  /// context's length, as some rotary scalings do.
+  public var neededPositions: Int?
   public var cachePrecision: CachePrecision
   /// Tokens per pass over the weights; nil for what the memory allows.
   public var chunkLength: Int?

@@ -42,11 +42,20 @@ struct MemoryPlanner {
     if case .positions(let count) = request.context { count } else { nil }
   }
 
+  /// What is known of the text's length, where it may limit the context.
+  private var needed: Int? {
+    // A source has a context of its own.
+    if architecture.dependsOnContextLength || architecture.encoder != nil { return nil }
+    return request.neededPositions.map { max(1, $0) }
+  }
+
+  /// The longest context that is of use.
+  private var own: Int { min(architecture.contextLength, needed ?? .max) }
+
   // MARK: - Weights in the mapping
 
   /// The plan with everything in the mapping, or everything but tables; nil where it does not fit.
   private func mappedPlan(within budget: Int) -> MemoryPlan? {
-    let own = architecture.contextLength
     for kind in [MemoryPlan.Weights.mapped, .mappedMatrices] {
       let plan = mapped(kind, context: requestedContext ?? own)
       if plan.fits { return plan }
@@ -62,7 +71,9 @@ struct MemoryPlanner {
   private func mapped(_ kind: MemoryPlan.Weights, context: Int) -> MemoryPlan {
     var plan = base(context: context, chunk: request.chunkLength ?? Self.residentChunk)
     plan.weights = kind
-    plan.mappedBytes = inventory.matrixBytes + inventory.expertBytes + inventory.vectorBytes
+    plan.mappedBytes =
+      inventory.matrixBytes + inventory.expertBytes + inventory.vectorBytes
+      + inventory.encoderBytes
     // Around what is touched, the system may map up to a large page: at either end of a table.
     plan.mappedBytes += kind == .mapped ? inventory.tableBytes : min(inventory.tableBytes, 4 << 20)
     return plan
@@ -72,13 +83,12 @@ struct MemoryPlanner {
 
   /// The best plan whose weights stream; it may be over the budget where the least is.
   private func streamedPlan(within budget: Int) -> MemoryPlan {
-    let own = architecture.contextLength
-    var context = requestedContext ?? min(own, 2 * Self.usefulContext)
+    var context = requestedContext ?? min(own, needed ?? 2 * Self.usefulContext)
     if requestedContext == nil {
       // A quarter of what there is to share out.
       let free =
         budget - streamed(context: 1, chunk: 1, sliceBytes: leastSlice, slots: 3).totalBytes
-      let allowed = longest(min(context, 64)...context) { cacheBytes($0) <= free / 4 }
+      let allowed = longest(min(context, 64)...context) { cacheBytes($0, chunk: 1) <= free / 4 }
       context = allowed ?? min(context, 64)
     }
     var chunk = min(request.chunkLength ?? Self.streamingChunk, context * request.sequences)
@@ -98,7 +108,9 @@ struct MemoryPlanner {
       inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes)
     plan.pinnedBytes += slices.pinnedBytes
     plan.streamedBytes += slices.streamedBytes
-    if slices.tickets == 0 { plan.ringBytes = 0 }
+    if slices.tickets == 0 {
+      plan.ringBytes = encoderRingBytes(plan.sliceBytes, slots: plan.slots)
+    }
     return plan
   }
 
@@ -110,9 +122,16 @@ struct MemoryPlanner {
     plan.pinnedBytes = inventory.vectorBytes
     plan.sliceBytes = sliceBytes
     plan.slots = slots
-    plan.ringBytes = slots * WeightSlices.slotBytes(inventory, sliceBytes: sliceBytes)
+    plan.ringBytes =
+      slots * WeightSlices.slotBytes(inventory, sliceBytes: sliceBytes)
+      + encoderRingBytes(sliceBytes, slots: slots)
     addExperts(&plan)
     return plan
+  }
+
+  /// The ring that what a source reads streams through; 0 where there is no encoder.
+  private func encoderRingBytes(_ sliceBytes: Int, slots: Int) -> Int {
+    inventory.encoder.map { slots * WeightSlices.slotBytes($0, sliceBytes: sliceBytes) } ?? 0
   }
 
   private var leastSlice: Int { 64 << 10 }
@@ -136,16 +155,27 @@ struct MemoryPlanner {
       // What is promised may be a sum that no integer holds: more than any machine has will do.
       programBytes: resident + Self.reserveBytes + min(request.promisedBytes, 1 << 60)
         + 2 * inventory.tableRowBytes,
-      cacheBytes: cacheBytes(context), scratchBytes: scratchBytes(context: context, chunk: chunk),
+      cacheBytes: cacheBytes(context, chunk: chunk),
+      scratchBytes: sum(
+        scratchBytes(context: context, chunk: chunk),
+        SourceEncoder.scratchBytes(architecture, contextLength: context)),
       mappedBytes: 0, pinnedBytes: 0, ringBytes: 0, streamedBytes: 0,
       passBytes: inventory.matrixBytes + inventory.vectorBytes + inventory.expertBytesPerToken)
   }
 
-  private func cacheBytes(_ context: Int) -> Int {
+  private func cacheBytes(_ context: Int, chunk: Int) -> Int {
     let one = KeyValueCache.byteCount(
-      architecture: architecture, precision: request.cachePrecision, positions: context)
+      architecture: architecture, precision: request.cachePrecision, positions: context,
+      stepLength: chunk)
     let (all, overflows) = one.multipliedReportingOverflow(by: request.sequences)
-    return overflows ? .max : all
+    let source = SourceEncoder.cacheBytes(
+      architecture, precision: request.cachePrecision, contextLength: context)
+    return overflows ? .max : sum(all, source)
+  }
+
+  private func sum(_ a: Int, _ b: Int) -> Int {
+    let (sum, overflows) = a.addingReportingOverflow(b)
+    return overflows ? .max : sum
   }
 
   private func scratchBytes(context: Int, chunk: Int) -> Int {

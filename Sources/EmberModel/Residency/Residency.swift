@@ -5,6 +5,8 @@ import EmberKernels
 struct Residency: Sendable {
   /// nil where all matrices are in the mapping.
   var stream: WeightStream?
+  /// Likewise of what is read once for a source.
+  var encoderStream: WeightStream?
   /// nil where all experts are in the mapping, or there are none.
   var experts: ExpertStore?
   /// nil where norms and biases are in the mapping, too.
@@ -49,6 +51,12 @@ struct Residency: Sendable {
       if !model.inventory.experts.isEmpty {
         experts = try ExpertStore(model.inventory, of: model.file, slots: plan.expertSlots)
       }
+      if let encoder = model.inventory.encoder {
+        encoderStream = try WeightStream(
+          WeightSlices(encoder, sliceBytes: plan.sliceBytes, pinnable: 0),
+          of: model.file, slots: plan.slots,
+          slotBytes: WeightSlices.slotBytes(encoder, sliceBytes: plan.sliceBytes))
+      }
     }
   }
 
@@ -62,14 +70,32 @@ struct Residency: Sendable {
     return weights.sliced(stream.slices.ofMatrix, of: model.architecture)
   }
 
+  /// Where a pass over a source finds what it computes on.
+  var ofEncoder: Residency {
+    var result = self
+    result.stream = encoderStream
+    return result
+  }
+
+  /// The weights of an encoder, where its pass finds them; nil where there is none.
+  func encoderWeights(of model: Model) throws(ModelError) -> Weights? {
+    guard let encoder = model.architecture.encoderArchitecture else { return nil }
+    let weights = try Weights(
+      encoderOf: model.architecture, encoder, file: model.file, vectors: vectors)
+    guard let encoderStream else { return weights }
+    return weights.slicedEncoder(encoderStream.slices.ofMatrix, of: encoder)
+  }
+
   /// What could not be read so far.
   var failure: FormatError? {
-    stream?.failure ?? experts?.failure ?? tables?.embedding.failure ?? tables?.position?.failure
+    stream?.failure ?? encoderStream?.failure ?? experts?.failure ?? tables?.embedding.failure
+      ?? tables?.position?.failure
   }
 
   /// Bytes read from the file so far: slices that stream, experts, and rows of tables.
   var bytesRead: Int {
-    (stream?.bytesStreamed ?? 0) + (experts?.statistics.bytesRead ?? 0)
+    (stream?.bytesStreamed ?? 0) + (encoderStream?.bytesStreamed ?? 0)
+      + (experts?.statistics.bytesRead ?? 0)
       + (tables?.embedding.bytesRead ?? 0)
       + (tables?.position?.bytesRead ?? 0)
   }

@@ -18,6 +18,9 @@ public struct WeightInventory: Sendable, Equatable {
   /// Those of the layers in the order of the forward pass, then the output head. Experts are none of
   /// them.
   public let matrices: [Matrix]
+  /// What is read once for a source: the encoder's matrices in the order of its pass, then those that
+  /// make the keys and values of it; empty where there is no encoder.
+  public let encoderMatrices: [Matrix]
   /// Experts of all layers, those of the first layer first.
   public let experts: [Expert]
   /// Of a layer's experts, those that a token is given to.
@@ -34,6 +37,8 @@ public struct WeightInventory: Sendable, Equatable {
 
   /// Bytes that every token reads of the matrices, experts apart.
   public var matrixBytes: Int { matrices.reduce(0) { $0 + $1.byteCount } }
+  /// Bytes that every source reads of its matrices.
+  public var encoderBytes: Int { encoderMatrices.reduce(0) { $0 + $1.byteCount } }
 
   /// A tensor, as far as it is of use here.
   public struct Tensor: Sendable {
@@ -57,11 +62,16 @@ public struct WeightInventory: Sendable, Equatable {
     for layer in 0..<architecture.layerCount {
       for matrix in TensorName.Matrix.inOrderOfUse(architecture) {
         names.append(TensorName.weight(matrix, layer: layer))
+        if matrix == .attentionOutput, architecture.encoder != nil {
+          names.append(TensorName.weight(cross: .query, layer: layer))
+          names.append(TensorName.weight(cross: .output, layer: layer))
+        }
       }
     }
     names.append(architecture.tiedHead ? TensorName.embedding : TensorName.head)
+    let encoderNames = Self.encoderNames(architecture)
     var matrices: [Matrix] = []
-    for name in names {
+    for name in names + encoderNames {
       guard let tensor = tensors[name] else { return nil }
       matrices.append(
         Matrix(
@@ -69,8 +79,9 @@ public struct WeightInventory: Sendable, Equatable {
           groupStride: tensor.layout.rowGroupStride))
     }
     let tables = [TensorName.embedding, TensorName.position].compactMap { tensors[$0] }
-    var known = Set(names + [TensorName.embedding, TensorName.position])
-    self.matrices = matrices
+    var known = Set(names + encoderNames + [TensorName.embedding, TensorName.position])
+    self.matrices = Array(matrices.prefix(names.count))
+    encoderMatrices = Array(matrices.dropFirst(names.count))
     guard let experts = Expert.all(of: architecture, among: tensors, known: &known) else {
       return nil
     }

@@ -47,7 +47,8 @@ public struct SessionFile: Sendable {
   /// Puts the positions that the saved text has in common with `tokens` into the session, which then
   /// holds these and no others. The last of `tokens` is never restored: computing it gives the logits.
   ///
-  /// - Returns: how many positions need not be computed; 0 where there is no file.
+  /// - Returns: how many positions need not be computed; 0 where there is no file, or its text is so
+  ///   much longer that layers with a window have forgotten what is needed.
   /// - Throws: `SessionFileError`; then the session holds no positions.
   public func restore(
     _ tokens: [Int32], into session: InferenceSession
@@ -60,6 +61,7 @@ public struct SessionFile: Sendable {
       let limit = min(saved.count, tokens.count - 1, session.contextLength)
       var common = 0
       while common < limit, saved[common] == tokens[common] { common += 1 }
+      guard session.cache.canGoOn(at: common, ofText: saved.count) else { return 0 }
       try reader.restore(common, into: session)
       session.position = common
       return common
@@ -74,14 +76,18 @@ public struct SessionFile: Sendable {
   ///
   /// - Parameter tokens: the text, of which the session holds as many positions as it has computed;
   ///   those beyond are not saved.
-  /// - Returns: bytes of the file; 0 where there are no positions, and so no file is written.
+  /// - Returns: bytes of the file; 0 where there are no positions, or layers with a window have
+  ///   forgotten some of them, and so no file is written.
   /// - Throws: `SessionFileError`; then the file is as it was.
   @discardableResult
   public func save(
     _ tokens: [Int32], of session: InferenceSession
   ) throws(SessionFileError) -> Int {
     let positions = min(session.position, tokens.count)
-    guard positions > 0 else { return 0 }
+    // What a reader expects of local layers must be there still.
+    guard positions > 0, session.cache.firstKept <= session.cache.firstKept(of: positions) else {
+      return 0
+    }
     var header = try SessionHeader(session, positions: positions)
     guard let compressor = FrameCompressor(level: Self.level) else {
       throw .cannotCompress(path)
@@ -93,10 +99,13 @@ public struct SessionFile: Sendable {
       let block = SessionBlock(session)
       var frame: [UInt8] = []
       for first in stride(from: 0, to: positions, by: SessionHeader.blockPositions) {
-        let groups = SessionBlock.groups(
-          first..<min(first + SessionHeader.blockPositions, positions))
+        let range = first..<min(first + SessionHeader.blockPositions, positions)
         for layer in 0..<session.model.architecture.layerCount {
-          guard block.compress(layer: layer, groups, with: compressor, into: &frame) else {
+          let isKept = session.cache.keeps(range, layer: layer, of: positions)
+          guard
+            block.compress(
+              layer: layer, SessionBlock.groups(range), isKept, with: compressor, into: &frame)
+          else {
             throw .invalidContent(path, "zstd cannot compress it")
           }
           var size = [UInt8](repeating: 0, count: 4)

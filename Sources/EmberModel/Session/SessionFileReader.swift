@@ -72,7 +72,8 @@ struct SessionFileReader: ~Copyable {
     let block = SessionBlock(session)
     let saved = Int(header.positions)
     for first in stride(from: 0, to: count, by: SessionHeader.blockPositions) {
-      let groups = SessionBlock.groups(first..<min(first + SessionHeader.blockPositions, saved))
+      let range = first..<min(first + SessionHeader.blockPositions, saved)
+      let groups = SessionBlock.groups(range)
       for layer in 0..<session.model.architecture.layerCount {
         let place = "positions from \(first) on, layer \(layer)"
         let size = try read(4, of: place).littleEndian(UInt32.self, at: 0)
@@ -82,13 +83,15 @@ struct SessionFileReader: ~Copyable {
             path, place: place, expected: "a frame of at most \(limit) bytes", found: "\(size)")
         }
         let frame = try read(Int(size), of: place)
-        if let found = block.decompress(frame, layer: layer, groups, with: decompressor) {
+        let isKept = session.cache.keeps(range, layer: layer, of: saved)
+        if let found = block.decompress(frame, layer: layer, groups, isKept, with: decompressor) {
           throw .damaged(
             path, place: place, expected: "a zstd frame of \(block.byteCount(groups)) bytes",
             found: found)
         }
       }
     }
+    session.cache.release(before: session.cache.firstKept(of: saved))
     // Where the last block was wanted, nothing may follow it.
     let lastBlock = (saved - 1) / SessionHeader.blockPositions
     guard (count - 1) / SessionHeader.blockPositions < lastBlock || position == fileBytes else {

@@ -26,14 +26,20 @@ struct SessionBlock: ~Copyable {
   /// Bytes of those groups: every head's keys, values and scales.
   func byteCount(_ groups: Range<Int>) -> Int { groups.count * heads * cache.groupBytes }
 
-  /// Replaces `frame` by the groups' bytes, compressed.
+  /// Replaces `frame` by the groups' bytes, compressed: zeros where the layer does not keep them.
   ///
   /// - Returns: false where zstd fails.
   func compress(
-    layer: Int, _ groups: Range<Int>, with compressor: FrameCompressor, into frame: inout [UInt8]
+    layer: Int, _ groups: Range<Int>, _ isKept: Bool, with compressor: FrameCompressor,
+    into frame: inout [UInt8]
   ) -> Bool {
     var offset = 0
-    for head in 0..<heads {
+    if !isKept {
+      offset = byteCount(groups)
+      UnsafeMutableRawBufferPointer(rebasing: memory[..<offset])
+        .initializeMemory(as: UInt8.self, repeating: 0)
+    }
+    for head in 0..<heads where isKept {
       for part in cache.parts(layer: layer, head: head, groups: groups) {
         // The slice checks the part's length against the memory.
         UnsafeMutableRawBufferPointer(rebasing: memory[offset..<offset + part.count])
@@ -44,16 +50,18 @@ struct SessionBlock: ~Copyable {
     return compressor.compress(UnsafeRawBufferPointer(rebasing: memory[..<offset]), into: &frame)
   }
 
-  /// Puts the groups' bytes into the cache.
+  /// Puts the groups' bytes into the cache, if the layer keeps them.
   ///
   /// - Returns: nil, or what was found instead of a frame of so many bytes; then the cache is as it
   ///   was.
   func decompress(
-    _ frame: [UInt8], layer: Int, _ groups: Range<Int>, with decompressor: FrameDecompressor
+    _ frame: [UInt8], layer: Int, _ groups: Range<Int>, _ isKept: Bool,
+    with decompressor: FrameDecompressor
   ) -> String? {
     let room = UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount(groups)])
     let found = frame.withUnsafeBytes { decompressor.decompress($0, into: room) }
     if let found { return found }
+    if !isKept { return nil }
     var offset = 0
     for head in 0..<heads {
       for part in cache.parts(layer: layer, head: head, groups: groups) {

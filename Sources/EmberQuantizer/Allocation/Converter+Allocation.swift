@@ -28,6 +28,7 @@ extension Converter {
     isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
   ) throws -> TypeAssignment? {
     guard let target = options.targetBits else { return nil }
+    if source.architecture.encoder != nil { throw CalibrationError.hasEncoder(checkpoint) }
     let size = try fileSize(of: source, tokenizer: tokenizer)
     try refuseOutOfReach(target, size, source)
     let probe = try SensitivityProbe(
@@ -49,7 +50,7 @@ extension Converter {
     return FileSize(
       tensors: source.tensors,
       metadataBytes: stored(try metadata(of: source, assignment: nil).encoded()),
-      tokenizerBytes: stored(tokenizer.serialized()))
+      tokenizerBytes: stored(try source.serialized(tokenizer)))
   }
 
   /// Refuses before any work what no choice of types can reach.

@@ -29,6 +29,8 @@ public enum CalibrationError: Error, Sendable, Equatable {
   case differentModels(field: String, expected: String, found: String)
   /// A diagonal and a full matrix are not added.
   case differentDetail(expected: SecondMoments.Detail, found: SecondMoments.Detail)
+  /// An encoder–decoder; only decoders are calibrated.
+  case hasEncoder(FilePath)
   /// The writer was given something that the format cannot hold.
   case invalidContent(String)
 }
@@ -68,6 +70,9 @@ extension CalibrationError: CustomStringConvertible {
     case .differentDetail(let expected, let found):
       "statistics of different detail: expected \(expected.rawValue), found \(found.rawValue); "
         + "collect both alike"
+    case .hasEncoder(let path):
+      "\(shown(path)): is an encoder–decoder, expected a model that continues texts: convert it without"
+        + " a calibration and without --target-bits"
     case .invalidContent(let problem):
       "the statistics cannot be written: \(problem)"
     }

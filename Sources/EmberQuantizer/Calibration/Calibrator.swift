@@ -80,6 +80,7 @@ public struct Calibrator: Sendable {
 
   private func openCheckpoint() throws -> Checkpoint {
     let stored = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    if stored.architecture.encoder != nil { throw CalibrationError.hasEncoder(checkpoint) }
     return options.foldsEmergentColumns ? try stored.foldingEmergentColumns() : stored
   }
 

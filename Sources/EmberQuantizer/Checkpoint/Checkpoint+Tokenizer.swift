@@ -17,6 +17,13 @@ extension Checkpoint {
       let tokenizer = try Tokenizer.huggingFace(
         tokenizerJSON: path, beginOfSequence: beginOfSequence, endOfSequence: endOfSequence)
       return (tokenizer, try paddingWarnings(tokenizer, path: path))
+    case .marian(let folder):
+      let tokenizer = try marianTokenizer(folder, TokenizerSource.marianSource)
+      return (tokenizer, try paddingWarnings(tokenizer, path: folder))
+    case .sentinels(let path, let count):
+      let tokenizer = try Tokenizer.sentencePiece(
+        contentsOf: path, sentinels: count, vocabularySize: rows)
+      return (tokenizer, try paddingWarnings(tokenizer, path: path))
     case .other(let path):
       guard let tokenizer = try Tokenizer.file(path) else {
         throw TokenizerError.unsupported(
@@ -30,6 +37,22 @@ extension Checkpoint {
     }
   }
 
+  /// The tokenizer of a model file: the model's own, and that of its targets where it is another.
+  func serialized(_ tokenizer: Tokenizer) throws -> [UInt8] {
+    guard case .marian(let folder) = tokenizerSource else { return tokenizer.serialized() }
+    return tokenizer.serialized()
+      + (try marianTokenizer(folder, TokenizerSource.marianTarget)).serialized()
+  }
+
+  private func marianTokenizer(
+    _ folder: FilePath, _ pieces: String
+  ) throws(TokenizerError) -> Tokenizer {
+    try Tokenizer.marian(
+      pieces: folder.appending(pieces),
+      vocabulary: folder.appending(TokenizerSource.marianVocabulary),
+      endOfSequence: endOfSequence)
+  }
+
   /// Says that the embedding table has more rows than there are tokens; fewer are an error.
   private func paddingWarnings(_ tokenizer: Tokenizer, path: FilePath) throws -> [String] {
     let rows = architecture.vocabularySize
@@ -41,4 +64,10 @@ extension Checkpoint {
     return tokens == rows
       ? [] : ["the embedding table has \(rows) rows for \(tokens) tokens: the rest is padding"]
   }
+}
+
+extension TokenizerSource {
+  static let marianSource = "source.spm"
+  static let marianTarget = "target.spm"
+  static let marianVocabulary = "vocab.json"
 }

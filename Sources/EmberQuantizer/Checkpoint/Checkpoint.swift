@@ -44,6 +44,11 @@ public enum TokenizerSource: Sendable, Equatable {
   case llama2c(FilePath)
   /// A `tokenizer.json` of Hugging Face's tokenizers.
   case huggingFace(FilePath)
+  /// A folder with `source.spm`, `target.spm` and `vocab.json`, as Marian's translators have them.
+  case marian(FilePath)
+  /// A SentencePiece model that has sentinels behind its pieces, as T5's `spiece.model`; fewer where
+  /// the embedding has no rows for them.
+  case sentinels(FilePath, count: Int)
   /// A file whose contents say what it is: SentencePiece's or tiktoken's `tokenizer.model`.
   case other(FilePath)
   /// What a GGUF file says of its tokenizer.

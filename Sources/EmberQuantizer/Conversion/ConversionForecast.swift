@@ -48,7 +48,7 @@ public struct ConversionForecast: Sendable {
     guard
       let forecast = Self(
         shapes, layouts, source.architecture, options,
-        descriptionBytes: metadata.count + tokenizer.serialized().count)
+        descriptionBytes: metadata.count + (try source.serialized(tokenizer)).count)
     else { throw CheckpointError.missingTensor(path: checkpoint, tensor: TensorName.embedding) }
     self = forecast
     weightsFile = source.tensors.first?.storage.file.path

@@ -78,11 +78,13 @@ struct ConversionMemory {
   private var threads: Int { options.threads ?? ThreadCount.recommended }
 
   private var tokenizerBytes: Int {
-    if case .huggingFace = source.tokenizerSource {
-      // A vocabulary is below 2^27: no overflow.
-      return Self.importedTokenBytes * architecture.vocabularySize
+    // A vocabulary is below 2^27: no overflow.
+    let once = Self.importedTokenBytes * architecture.vocabularySize
+    switch source.tokenizerSource {
+    case .huggingFace, .sentinels, .other: return once
+    case .marian: return 2 * once
+    case .llama2c, .gguf, nil: return 0
     }
-    return 0
   }
 
   /// A text, its tokens, and what turns one into the other.

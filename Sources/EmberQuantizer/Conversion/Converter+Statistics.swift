@@ -25,6 +25,19 @@ extension Converter {
         ConversionProgress(
           done: state.done, total: state.total, tensor: state.stage, isCalibrating: true))
     }
+    if source.architecture.encoder != nil {
+      if options.calibration != .automatic {
+        throw CalibrationError.hasEncoder(checkpoint)
+      }
+      if options.recipe == .balanced,
+        source.tensors.contains(where: { type(of: $0, in: source).isGrouped })
+      {
+        warnings.append(
+          "an encoder–decoder is converted as recipe fast does it: balanced needs a calibration,"
+            + " which there is for decoders only")
+      }
+      return nil
+    }
     switch options.calibration {
     case .automatic:
       // Eight bits lose too little for importance to matter.

@@ -121,7 +121,7 @@ public struct Converter: Sendable {
 
     summary.fileBytes = try writer.finish(
       metadata: try metadata(of: source, assignment: assignment).encoded(),
-      tokenizer: tokenizer.serialized())
+      tokenizer: try source.serialized(tokenizer))
     summary.seconds = (ContinuousClock.now - start) / .seconds(1)
     return summary
   }
@@ -130,6 +130,11 @@ public struct Converter: Sendable {
   static func extentName(_ tensor: String) -> Substring {
     let parts = tensor.split(separator: ".", maxSplits: 2)
     if parts.count == 3, parts[0] == "layers" { return parts[1] }
+    if tensor.hasPrefix(TensorName.encoderPrefix) {
+      // Of an encoder's layer all but what is the tensor's own.
+      let names = tensor.split(separator: ".", maxSplits: 3)
+      return names.count == 4 ? tensor[..<names[2].endIndex] : "encoder"
+    }
     return [TensorName.embedding, TensorName.position].contains(tensor) ? "before" : "after"
   }
 
@@ -232,8 +237,14 @@ public struct Converter: Sendable {
     ]
     inputs += (source.provenance.files + beside).map { resolved(folder.appending($0)) }
     switch source.tokenizerSource {
-    case .llama2c(let path), .huggingFace(let path), .other(let path), .gguf(_, file: let path):
+    case .llama2c(let path), .huggingFace(let path), .sentinels(let path, count: _),
+      .other(let path), .gguf(_, file: let path):
       inputs.append(resolved(path))
+    case .marian(let folder):
+      inputs += [
+        TokenizerSource.marianSource, TokenizerSource.marianTarget,
+        TokenizerSource.marianVocabulary,
+      ].map { resolved(folder.appending($0)) }
     case nil: break
     }
     if inputs.contains(target) { throw .outputIsInput(path: output.string) }

@@ -37,7 +37,11 @@ extension QuantizationOptions {
 
   /// The same by the tensor's canonical name.
   package func type(ofTensor name: String, layerCount: Int) -> BlockType {
-    if name.hasSuffix(".bias") || name.hasSuffix("norm.weight") { return .f32 }
+    if name.hasSuffix(".bias") || name.hasSuffix("norm.weight")
+      || name.hasSuffix(TensorName.relativeBias)
+    {
+      return .f32
+    }
     if Self.staysHalf(name) { return .f16 }
     // The last rule wins, so that a general one can come first.
     if let rule = tensorTypes.last(where: { $0.fits(name) }) { return rule.type }

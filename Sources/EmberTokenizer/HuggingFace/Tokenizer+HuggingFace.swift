@@ -16,14 +16,24 @@ extension Tokenizer {
   public static func huggingFace(
     tokenizerJSON path: FilePath, beginOfSequence: Int?, endOfSequence: Int?
   ) throws(TokenizerError) -> Tokenizer {
-    let bytes = try TokenizerFile.read(path)
-    let json = try JSONParser.parse(bytes, path: path.string)
-    let file = HuggingFaceFile(json: json, path: path.string)
+    try huggingFace(
+      json: try TokenizerFile.read(path), path: path.string, beginOfSequence: beginOfSequence,
+      endOfSequence: endOfSequence)
+  }
+
+  /// The same from the text of such a file.
+  ///
+  /// - Parameter path: what errors call it.
+  static func huggingFace(
+    json bytes: [UInt8], path: String, beginOfSequence: Int?, endOfSequence: Int?
+  ) throws(TokenizerError) -> Tokenizer {
+    let json = try JSONParser.parse(bytes, path: path)
+    let file = HuggingFaceFile(json: json, path: path)
     var importer = HuggingFaceImporter(file, byteCount: bytes.count)
     let description = try importer.description(
       beginOfSequence: beginOfSequence, endOfSequence: endOfSequence)
     return try Tokenizer(
-      serialized: try SerializedTokenizerWriter.write(description, path: path.string))
+      serialized: try SerializedTokenizerWriter.write(description, path: path))
   }
 }
 

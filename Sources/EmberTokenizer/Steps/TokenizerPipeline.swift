@@ -115,7 +115,7 @@ final class TokenizerPipeline: Sendable {
   }
 
   /// f64, little-endian.
-  private static func scores(_ bytes: [UInt8]) -> [Double] {
+  static func scores(_ bytes: [UInt8]) -> [Double] {
     stride(from: 0, to: bytes.count - bytes.count % 8, by: 8).map { at in
       Double(bitPattern: (0..<8).reduce(0) { $0 | UInt64(bytes[at + $1]) << UInt64(8 * $1) })
     }

@@ -17,12 +17,31 @@ struct ArchitectureTableTests {
     for checkpoint in ArchitectureCheckpoint.all {
       let found = try ArchitectureFindings.of(checkpoint)
       let name = try ArchitectureModel.converted(checkpoint, bits: 16).model.architecture.name
-      let cells = [
-        found.converts, found.logitsMatch, found.decodeMatches, found.q8, found.q4, found.streams,
-      ].map { $0 ? "yes" : "no" }
-      lines.append("| \(([checkpoint.title, "`\(name)`"] + cells).joined(separator: " | ")) |")
+      lines.append(
+        row(
+          checkpoint.title, name,
+          [
+            found.converts, found.logitsMatch, found.decodeMatches, found.q8, found.q4,
+            found.streams,
+          ]))
+    }
+    for name in EncoderDecoderFixture.names {
+      let fixture = try EncoderDecoderFixture(name)
+      let found = try EncoderDecoderFindings.of(name)
+      lines.append(
+        row(
+          fixture.title, try fixture.converted().model.architecture.name,
+          [
+            found.converts, found.logitsMatch, found.decodeMatches, found.q8, found.q4,
+            found.streams,
+          ]))
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func row(_ title: String, _ architecture: String, _ findings: [Bool]) -> String {
+    let cells = [title, "`\(architecture)`"] + findings.map { $0 ? "yes" : "no" }
+    return "| \(cells.joined(separator: " | ")) |"
   }
 
   @Test("what the pages say was found", arguments: ["docs/architectures.md", "README.md"])

@@ -8,16 +8,26 @@ struct LogitComparison: Sendable {
 
   /// - Parameter prompts: the rows of each text of the reference, [texts][tokens][vocabulary].
   init(_ prompts: [[[Float]]], _ reference: ArchitectureReference) {
+    var rows: [Row] = []
+    for (prompt, text) in zip(prompts, reference.texts) {
+      for (index, position) in text.positions.enumerated() {
+        rows.append((prompt[position], text.logitsOfHalves[index], text.logits[index]))
+      }
+    }
+    self.init(rows)
+  }
+
+  /// One position: what was found, and transformers with and without that rounding.
+  typealias Row = (found: [Float], halves: [Float], unrounded: [Float])
+
+  init(_ rows: [Row]) {
     var sum: Float = 0
     var count = 0
-    for (rows, text) in zip(prompts, reference.texts) {
-      for (index, position) in text.positions.enumerated() {
-        let (unrounded, halves) = (text.logits[index], text.logitsOfHalves[index])
-        sum += zip(rows[position], halves).reduce(0) { $0 + abs($1.0 - $1.1) }
-        count += halves.count
-        largest = max(largest, Self.largest(rows[position], halves))
-        byRounding = max(byRounding, Self.largest(halves, unrounded))
-      }
+    for row in rows {
+      sum += zip(row.found, row.halves).reduce(0) { $0 + abs($1.0 - $1.1) }
+      count += row.halves.count
+      largest = max(largest, Self.largest(row.found, row.halves))
+      byRounding = max(byRounding, Self.largest(row.halves, row.unrounded))
     }
     mean = sum / Float(count)
   }

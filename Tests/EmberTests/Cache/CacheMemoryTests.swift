@@ -37,7 +37,8 @@ import Testing
         architecture: Self.architecture, capacity: Self.capacity, precision: precision)
       func bytes(_ positions: Int) -> Int {
         KeyValueCache.byteCount(
-          architecture: Self.architecture, precision: precision, positions: positions)
+          architecture: Self.architecture, precision: precision, positions: positions, stepLength: 1
+        )
       }
       // At the ends of each head's keys, values and scales, a page may be in use only in part.
       let places = Self.layers * Self.heads * 4

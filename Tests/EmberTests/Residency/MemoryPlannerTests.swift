@@ -46,6 +46,32 @@ struct MemoryPlannerTests {
       inventory(), architecture, request, resident: resident, name: "model.q8")
   }
 
+  @Test("make no room for positions that will not be used")
+  func neededPositions() throws {
+    var request = MemoryRequest(budget: .bytes(60_000_000))
+    let open = try Self.plan(request)
+    request.neededPositions = 100
+    let short = try Self.plan(request)
+    #expect(short.contextLength == 100 && open.contextLength > 100)
+    #expect(short.pinnedBytes > open.pinnedBytes)
+    #expect(short.totalBytes <= 60_000_000)
+    // A context that is asked for, or one without a budget, stays.
+    request.context = .positions(300)
+    #expect(try Self.plan(request).contextLength == 300)
+    request.context = .automatic
+    request.budget = .unlimited
+    #expect(try Self.plan(request).contextLength == 8192)
+    // A base that grows with the context makes the text depend on it.
+    var stretched = Self.architecture
+    stretched.position = .rotary(
+      base: 10_000, dimensions: 64, pairing: .halves,
+      scaling: .dynamic(factor: 2, originalContext: 4096))
+    request.budget = .bytes(60_000_000)
+    let plan = try MemoryPlan(
+      Self.inventory(), stretched, request, resident: Self.resident, name: "model.q8")
+    #expect(plan.contextLength == open.contextLength)
+  }
+
   @Test("stay within every budget that they accept", arguments: [48, 60, 77, 90, 110, 140, 180])
   func budgets(megabytes: Int) throws {
     let budget = megabytes * 1_000_000

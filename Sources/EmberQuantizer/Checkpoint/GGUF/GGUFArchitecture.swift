@@ -12,7 +12,8 @@ struct GGUFArchitecture: Sendable {
 
   /// All that Ember reads.
   static let known: [GGUFArchitecture] = [
-    .llama, .qwen2, .phi3, .gptNeoX, .gpt2,
+    .llama, .qwen2, .qwen2Moe, .qwen3, .qwen3Moe, .gemma, .gemma2, .gemma3, .phi3, .gptNeoX, .gpt2,
+    .bloom,
   ]
 
   /// The one that the metadata names.

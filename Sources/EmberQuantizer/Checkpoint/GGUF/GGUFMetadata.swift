@@ -19,6 +19,13 @@ struct GGUFMetadata: Sendable {
     architecture = String(decoding: bytes, as: UTF8.self)
   }
 
+  /// Of a file that is to be written.
+  init(path: FilePath, values: [String: GGUFValue], architecture: String) {
+    self.path = path
+    self.values = values
+    self.architecture = architecture
+  }
+
   /// The value of a key of the architecture.
   func value(_ key: String) -> GGUFValue? { values["\(architecture).\(key)"] }
 

@@ -25,7 +25,8 @@ struct HuggingFaceArchitecture: Sendable {
     let name = try configuration.architectureName()
     guard let architecture = known.first(where: { $0.name == name }) else {
       throw .unknownArchitecture(
-        path: configuration.path, found: name, known: known.map(\.name))
+        path: configuration.path, found: name,
+        known: known.map(\.name) + HuggingFaceEncoderDecoder.known.map(\.name))
     }
     return architecture
   }
@@ -69,6 +70,8 @@ struct TensorNameMap: Sendable {
     /// Whether they are stacked head by head: the first one's outputs of a head, the second one's
     /// of the same head, and so on.
     var isFusedByHead = false
+    /// Whether a matrix of one row is stored as a vector.
+    var isVector = false
     var bias: Bias = .ifPresent
   }
 

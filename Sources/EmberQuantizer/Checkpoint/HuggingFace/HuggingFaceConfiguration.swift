@@ -16,7 +16,12 @@ struct HuggingFaceConfiguration: Sendable {
   private static let sizeLimit = 4 << 20
 
   init(opening path: FilePath) throws(CheckpointError) {
-    let text = try CheckpointFile.contents(of: path, limit: Self.sizeLimit)
+    try self.init(
+      text: try CheckpointFile.contents(of: path, limit: Self.sizeLimit), path: path)
+  }
+
+  /// - Parameter path: what errors call it.
+  init(text: [UInt8], path: FilePath) throws(CheckpointError) {
     do throws(JSONProblem) {
       values = try JSONValue.object(text)
     } catch {

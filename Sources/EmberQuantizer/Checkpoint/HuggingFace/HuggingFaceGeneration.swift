@@ -40,6 +40,15 @@ enum HuggingFaceGeneration {
     }
   }
 
+  /// How many sentinels stand behind the pieces of a T5's vocabulary: `extra_ids` of
+  /// `tokenizer_config.json`, or 100, as in transformers.
+  static func sentinelCount(folder: FilePath) throws(CheckpointError) -> Int {
+    let path = folder.appending("tokenizer_config.json")
+    guard PathKind(of: path) == .file, case .integer(let count)? = try value("extra_ids", path)
+    else { return 100 }
+    return min(max(count, 0), 1 << 16)
+  }
+
   /// The value of a key, nil where it is absent or null.
   private static func value(_ key: String, _ path: FilePath) throws(CheckpointError) -> JSONValue? {
     let text = try CheckpointFile.contents(of: path, limit: sizeLimit)

@@ -15,14 +15,33 @@ enum HuggingFaceReader {
   ) throws(CheckpointError) -> Checkpoint {
     let configuration = try HuggingFaceConfiguration(
       opening: folder.appending(configurationName))
+    if let model = try HuggingFaceEncoderDecoder.named(by: configuration) {
+      let weights = try openWeights(folder: folder, weightsFile: weightsFile)
+      let described = try model.describe(configuration, weights)
+      let found = try ListedTensors(
+        described.tensors, in: weights, source: folder, ignoredPrefixes: described.ignoredPrefixes)
+      return try checkpoint(
+        described.architecture, found.tensors, warnings: found.warnings, of: weights,
+        folder: folder, name: name, configuration,
+        tokenizer: try model.tokenizer(tokenizer ?? tokenizerBeside(folder), in: folder))
+    }
     let (architecture, names) = try HuggingFaceArchitecture.named(by: configuration)
       .describe(configuration)
     let weights = try openWeights(folder: folder, weightsFile: weightsFile)
     let found = try HuggingFaceTensors(
       architecture: architecture, names: names, weights: weights, source: folder,
       configurationPath: configuration.path)
+    return try checkpoint(
+      architecture, found.tensors, warnings: found.warnings, of: weights, folder: folder,
+      name: name, configuration, tokenizer: tokenizer ?? tokenizerBeside(folder))
+  }
 
-    var warnings = found.warnings
+  private static func checkpoint(
+    _ architecture: Architecture, _ tensors: [CheckpointTensor], warnings: [String],
+    of weights: StoredTensors, folder: FilePath, name: String,
+    _ configuration: HuggingFaceConfiguration, tokenizer: TokenizerSource?
+  ) throws(CheckpointError) -> Checkpoint {
+    var warnings = warnings
     func tokenID(_ key: String) throws(CheckpointError) -> Int? {
       guard let id = try configuration.tokenID(key) else { return nil }
       guard (0..<architecture.vocabularySize).contains(id) else {
@@ -37,15 +56,15 @@ enum HuggingFaceReader {
       .filter((0..<architecture.vocabularySize).contains)
     return Checkpoint(
       architecture: architecture,
-      tensors: found.tensors,
-      tokenizerSource: tokenizer ?? tokenizerBeside(folder),
+      tensors: tensors,
+      tokenizerSource: tokenizer,
       beginOfSequence: beginOfSequence,
       endOfSequence: endOfSequence,
       provenance: CheckpointProvenance(
         format: weights.format, name: name,
         files: weights.files.compactMap { $0.path.lastComponent?.string },
         byteCount: weights.files.reduce(0) { $0 + $1.size },
-        storedTypes: Set(found.tensors.map(\.storedType)).sorted()),
+        storedTypes: Set(tensors.map(\.storedType)).sorted()),
       warnings: warnings,
       chatTemplate: try HuggingFaceGeneration.chatTemplate(folder: folder),
       stopTokens: stopTokens)
@@ -85,6 +104,12 @@ enum HuggingFaceReader {
   private static func tokenizerBeside(_ folder: FilePath) -> TokenizerSource? {
     let path = folder.appending(tokenizerName)
     if PathKind(of: path) == .file { return .huggingFace(path) }
+    // Marian's translators have no file for both sides.
+    let marian = [
+      TokenizerSource.marianSource, TokenizerSource.marianTarget, TokenizerSource.marianVocabulary,
+    ]
+    let isComplete = marian.allSatisfy { PathKind(of: folder.appending($0)) == .file }
+    if isComplete { return .marian(folder) }
     // SentencePiece's or tiktoken's own file, under the names that transformers writes.
     let others = ["tokenizer.model", "spiece.model"].map { folder.appending($0) }
     return others.first { PathKind(of: $0) == .file }.map { .other($0) }

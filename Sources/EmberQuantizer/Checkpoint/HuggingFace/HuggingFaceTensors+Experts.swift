@@ -5,7 +5,8 @@ extension TensorNameMap {
   ///
   /// Either each expert has tensors of its own, such as `mlp.experts.7.gate_proj.weight`, or all of
   /// them share two: `mlp.experts.gate_up_proj` [experts, 2 · inner width, width], the gate's outputs
-  /// before those of up, and `mlp.experts.down_proj` [experts, width, inner width].
+  /// before those of up, and `mlp.experts.down_proj` [experts, width, inner width]; or three, of the
+  /// names in `stacked`.
   struct ExpertNames: Sendable {
     /// What stands before an expert's number, such as `mlp.experts`.
     var stem: String
@@ -13,6 +14,8 @@ extension TensorNameMap {
     /// Behind the stem, where all experts share them.
     var sharedGateUp = "gate_up_proj"
     var sharedDown = "down_proj"
+    /// Of all experts' matrices of a kind in one: [experts, outputs, inputs].
+    var stacked: [TensorName.ExpertMatrix: String] = [:]
   }
 }
 
@@ -27,7 +30,12 @@ extension HuggingFaceTensors {
         let (rows, columns) =
           matrix == .down
           ? (architecture.width, shape.width) : (shape.width, architecture.width)
-        if isFused {
+        if let stacked = names.stacked[matrix] {
+          try add(
+            name, stored: "\(stem)\(stacked).weight", rows: rows, columns: columns,
+            shape: [shape.count, rows, columns], order: .outputsByInputs,
+            firstOutput: expert * rows)
+        } else if isFused {
           let outputs = matrix == .down ? rows : 2 * rows
           let shared = matrix == .down ? names.sharedDown : names.sharedGateUp
           try add(

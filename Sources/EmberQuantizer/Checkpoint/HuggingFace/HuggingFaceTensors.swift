@@ -131,10 +131,17 @@ struct HuggingFaceTensors {
         shape: [total], heads)
       return
     }
-    try addMatrix(
-      TensorName.weight(matrix, layer: layer), stored: weight,
-      rows: rows, columns: architecture.inputs(of: matrix), order: name.order,
-      within: before..<total)
+    if name.isVector {
+      try add(
+        TensorName.weight(matrix, layer: layer), stored: weight, rows: rows,
+        columns: architecture.inputs(of: matrix), shape: [architecture.inputs(of: matrix)],
+        order: .outputsByInputs, firstOutput: 0)
+    } else {
+      try addMatrix(
+        TensorName.weight(matrix, layer: layer), stored: weight,
+        rows: rows, columns: architecture.inputs(of: matrix), order: name.order,
+        within: before..<total)
+    }
     if hasBias {
       try addVector(
         TensorName.bias(matrix, layer: layer), stored: bias, count: rows, within: before..<total)
