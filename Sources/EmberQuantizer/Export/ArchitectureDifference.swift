@@ -71,6 +71,9 @@ extension Architecture.Position {
     switch self {
     case .learned: "learned"
     case .linearBias: "linear bias"
+    case .sinusoidal: "sinusoidal"
+    case .relativeBias(let buckets, let distance):
+      "relative bias of \(buckets) buckets up to \(distance)"
     case .rotary(let base, let dimensions, _, let scaling, let localBase):
       "rotary base \(base)" + (localBase.map { " and \($0) where there is a window" } ?? "")
         + " of \(dimensions) dimensions, \(scaling?.shown ?? "not scaled")"

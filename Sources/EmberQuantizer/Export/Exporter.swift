@@ -1,4 +1,4 @@
-public import EmberFormat
+import EmberFormat
 import EmberModel
 import EmberTokenizer
 import Foundation
