@@ -27,7 +27,8 @@ extension ParallelGenerator {
     var active: [ParallelText?] = try (0..<count).map { index in
       try ParallelText(
         index: index, seed: count == 1 ? options.seed : Self.seed(options.seed, ofPrompt: index),
-        prompt: tokens, options: options, tokenizer: tokenizer, kernels: session.kernels,
+        prompt: tokens, sourceTokens: session.sourceLength, options: options, tokenizer: tokenizer,
+        kernels: session.kernels,
         grammarTokens: grammarTokens)
     }
     if let logits = try session.read(prompt: tokens, isCancelled: isCancelled) {

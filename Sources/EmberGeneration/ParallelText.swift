@@ -13,6 +13,8 @@ struct ParallelText {
   /// Set when the text has ended or failed.
   private(set) var result: ParallelGenerator.Result?
   private let promptTokens: Int
+  /// What a result says of the prompt: of an encoder–decoder, its source.
+  private let givenTokens: Int
   private let options: TextGenerator.Options
   private let tokenizer: Tokenizer
   private var sampler: Sampler
@@ -20,13 +22,15 @@ struct ParallelText {
   private var matcher: GrammarMatcher?
 
   init(
-    index: Int, seed: UInt64, prompt: [Int32], options: TextGenerator.Options,
+    index: Int, seed: UInt64, prompt: [Int32], sourceTokens: Int = 0,
+    options: TextGenerator.Options,
     tokenizer: Tokenizer, kernels: Kernels, grammarTokens: GrammarTokens? = nil
   ) throws(GenerationError) {
     self.index = index
     self.seed = seed
     history = prompt
     promptTokens = prompt.count
+    givenTokens = max(prompt.count, sourceTokens)
     self.options = options
     self.tokenizer = tokenizer
     sampler = Sampler(
@@ -89,6 +93,6 @@ struct ParallelText {
     result = .init(
       index: index, seed: seed,
       text: .success(
-        .init(promptTokens: promptTokens, ids: ids, text: output.text, stopReason: reason)))
+        .init(promptTokens: givenTokens, ids: ids, text: output.text, stopReason: reason)))
   }
 }

@@ -66,27 +66,21 @@ struct ChatTerminalTests {
     // What this model has much to say about.
     let window = try await chat(checkpoint, "-n", "60000", "--temperature", "0")
     window.type("a hat\r")
-    // The keys are no longer read one by one; what is shown next is the answer.
+    // The keys are no longer read one by one; so much is more than progress, which may come first.
     try await window.wait(for: "\u{1B}[?2004l")
-    try await window.waitForMore()
+    try await window.wait(forBytes: 1000)
     window.type("\u{3}")
     try await window.wait(for: "; stopped]")
     try await window.waitForPrompt()
     window.type("/tokens\r")
     try await window.wait(for: "positions used")
     try await window.waitForPrompt()
-    // It still answers.
-    window.type("the hat\r")
-    try await window.wait(for: "\u{1B}[?2004l")
-    try await window.waitForMore()
-    window.type("\u{3}")
-    try await window.wait(for: "; stopped]")
-    try await window.waitForPrompt()
     window.type("\u{3}")
     try await window.wait(for: "Ctrl-C again")
     window.type("\u{3}")
     #expect(try await window.end() == 0, "\(window.ending)")
-    #expect(try questions(checkpoint) == ["a hat", "the hat"])
+    let asked = try questions(checkpoint)
+    #expect(asked == ["a hat"])
   }
 
   @Test("A conversation is saved, forgotten and loaded; its lines can be called back")

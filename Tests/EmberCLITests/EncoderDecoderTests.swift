@@ -102,6 +102,8 @@ struct EncoderDecoderTests {
       (["perplexity", "model"], 64),
       (["compare", "model", "model", "--text", "text.txt"], 65),
       (["chat", "model"], 64),
+      (["export", "model", "--format", "gguf", "--output", "x.gguf"], 69),
+      (["export", "model", "--format", "safetensors", "--output", "x"], 69),
       (["logits", "model", "--tokens", "1,2"], 65),
       (["run", "model", "--prompts", "text.txt"], 64),
       (["run", "model", "--prompt", "it was", "--session", "s"], 64),

@@ -78,11 +78,11 @@ final class TerminalWindow {
     }
   }
 
-  /// Waits until something is shown that no one waits for by name.
-  func waitForMore() async throws {
+  /// Waits until so many more bytes are shown.
+  func wait(forBytes count: Int) async throws {
     collect()
-    let count = shown.count
-    while shown.count == count {
+    let enough = shown.count + count
+    while shown.count < enough {
       try #require(process.isRunning, "\(ending)")
       try await Task.sleep(for: .milliseconds(5))
       collect()

@@ -35,7 +35,8 @@ public final class ContrastiveGenerator {
     let options = options.forbidding(session.model.architecture.suppressedTokens)
     try check(search, options)
     var history = try session.begin(prompt, tokenizer)
-    var result = TextGenerator.Result(promptTokens: history.count, seed: options.seed)
+    var result = TextGenerator.Result(
+      promptTokens: max(history.count, session.sourceLength), seed: options.seed)
     var output = TextOutput(tokenizer, after: history, stopStrings: options.stopStrings)
     var sampler = Sampler(
       options: options.sampling, seed: 0, promptLength: history.count, kernels: session.kernels)

@@ -41,6 +41,9 @@ extension Architecture {
       ("embedding scale", Self.shown(one.embeddingScale), Self.shown(other.embeddingScale)),
       ("head scale", Self.shown(one.headScale), Self.shown(other.headScale)),
       ("logit soft cap", Self.shown(one.logitSoftCap), Self.shown(other.logitSoftCap)),
+      (
+        "encoder layers", Self.shown(one.encoder?.layerCount), Self.shown(other.encoder?.layerCount)
+      ),
       ("tied head", "\(one.tiedHead)", "\(other.tiedHead)"),
     ]
     return parts.first { $0.1 != $0.2 }.map { ("\($0.0) \($0.1)", "\($0.0) \($0.2)") }

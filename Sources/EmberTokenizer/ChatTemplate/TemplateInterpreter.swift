@@ -23,7 +23,7 @@ final class TemplateInterpreter {
     scope.variables = variables
     self.clock = clock
     // A real template takes some hundred steps for a message, and a few for each of its characters.
-    stepsLeft = variables.values.reduce(2_000_000) { $0 + $1.weight }
+    stepsLeft = variables.values.reduce(1_000_000) { $0 + $1.weight }
   }
 
   func run(_ statements: [TemplateStatement]) throws(ChatTemplateError) -> TemplateText {

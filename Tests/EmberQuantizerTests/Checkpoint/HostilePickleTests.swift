@@ -47,7 +47,7 @@ import Testing
       ([0x4E, 0x4E, 0x93, 0x2E], "STACK_GLOBAL"),
       // Strings that the memo holds, one with a line end in it, and a name that is no text.
       (
-        F.string("os") + [0x94] + F.string("system") + [0x94, 0x30, 0x30, 0x68, 0, 0x68, 1, 0x93],
+        F.string("os") + [0x94] + F.string("system") + [0x94, 0x68, 0, 0x68, 1, 0x93],
         "os.system"
       ),
       (F.string("os\nnot") + F.string("system") + [0x93, 0x2E], "not.system"),
@@ -109,8 +109,7 @@ import Testing
     arguments: [
       [], [0x2E], [0x52], [0x74], [0x61], [0x68, 0], [0x6A, 0xFF, 0xFF, 0xFF, 0xFF], [0x71, 0],
       [0x58, 0xFF, 0xFF, 0xFF, 0xFF], [0x8C, 9],
-      // Frames past the end, and one that announces all that 64 bits can.
-      [0x95] + F.little(1 << 20, 8) + [0x7D, 0x2E], [0x95] + F.little(.max, 8) + [0x7D, 0x2E],
+      // Frames that are cut off.
       [0x95] + F.little(1 << 63, 8), [0x95, 1, 0], [0x28, 0x2E], [0x4E, 0x4E, 0x2E], [0x4E, 0x2E],
       [0x5D, 0x2E], [0x4E, 0x28, 0x85], [0x63] + [UInt8](repeating: 0x61, count: 100_000),
       [0x7D, 0x4E, 0x4E, 0x73, 0x2E], [0x29, 0x51, 0x2E], [0x4E, 0x51, 0x2E],
@@ -140,6 +139,11 @@ import Testing
   }
 
   @Test func goodOnesAreRead() throws {
+    // The length of a frame is a hint to readers of streams, and leads nowhere.
+    for length in [1 << 20, 1 << 63, .max] as [UInt64] {
+      let frame = [0x95] + F.little(length, 8)
+      #expect(try error(F.checkpoint(frame + F.tensor()))?.category == .invalidWeights)
+    }
     // The tensor is read; what is missing are the model's.
     #expect(try error(F.checkpoint(F.tensor()))?.category == .invalidWeights)
     #expect(

@@ -148,7 +148,7 @@ struct EncoderDecoderTests {
     try session.encode(fixture.expected.source)
     #expect(decoder == 0 && session.cacheBytes > 0)
     #expect(
-      MemoryPlan.cacheBytes(of: model.architecture, positions: 320, precision: .half)
+      plan.cacheBytes(of: model.architecture, positions: 320, precision: .half)
         == plan.cacheBytes)
     #expect(throws: ModelError.self) {
       try MemoryPlan(
