@@ -41,8 +41,9 @@ struct TokenizerExportTests {
   func gguf(name: String) throws {
     let tokenizer = try Self.kind(name)
     let (vocabulary, warnings) = try tokenizer.ggufVocabulary(rows: tokenizer.vocabularySize + 3)
-    // The fixtures have added tokens of every kind.
-    #expect(warnings.count == 1 && warnings[0].contains("white space"))
+    // One of the fixtures has added tokens of every kind.
+    #expect(warnings.count == (name == "llama3" ? 1 : 0))
+    #expect(warnings.allSatisfy { $0.contains("white space") })
     let lost = ["<mask>", "Marta", "<0x4"]
     #expect(vocabulary.tokens.count == tokenizer.vocabularySize + 3)
     let copy = try Tokenizer.gguf(vocabulary, path: "copy.gguf")

@@ -134,9 +134,14 @@ private struct HuggingFaceWriter {
       names.indices.filter { isListed[$0] }.compactMap { names[$0] }.map { Array($0.utf8) })
     var contents: [Int32: String] = [:]
     for token in description.addedTokens where token.flags.contains(.normalized) {
+      // A token of the vocabulary keeps its own text, and what is searched for is made of it again.
+      if description.pieces[Int(token.id)].flags.contains(.lookup) { continue }
       guard let name = names[Int(token.id)] else { continue }
       let plain = name.replacing("\u{2581}", with: " ")
-      let texts = [name, plain, plain.hasPrefix(" ") ? String(plain.dropFirst()) : plain]
+      let texts = [
+        name, plain, plain.hasPrefix(" ") ? String(plain.dropFirst()) : plain,
+        plain.replacing(" ", with: ""),
+      ]
       let candidates =
         texts + texts.map { $0.prefix(1).uppercased() + $0.dropFirst() }
         + texts.map { $0.uppercased() }

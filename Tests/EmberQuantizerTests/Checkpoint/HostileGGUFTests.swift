@@ -154,7 +154,7 @@ import Testing
     for name in ["mamba", "\u{1B}[31mred", String(repeating: "x", count: 5000)] {
       let error = try #require(try error("general.architecture", F.string(name)))
       #expect(error.category == .unsupported)
-      #expect(error.description.contains("known: llama, qwen2, phi3, gptneox, gpt2"))
+      #expect(error.description.contains("known: llama, qwen2, qwen2moe, qwen3"))
       #expect(error.description.utf8.count < 800 && !error.description.contains("\u{1B}"))
     }
   }
