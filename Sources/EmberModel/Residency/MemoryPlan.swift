@@ -96,9 +96,9 @@ public struct MemoryPlan: Sendable, Equatable {
 public struct MemoryRequest: Sendable, Equatable {
   public var budget: MemoryBudget
   public var context: Context
-  /// Positions that will be used at most, where that is known: an automatic context need not be
-  /// longer. It counts only where there is a budget, and where the text does not depend on the
-  /// context's length, as some rotary scalings do.
+  /// Positions that will be used at most, where that is known: an automatic context is not longer at
+  /// the cost of weights. It does not count where a token depends on the context's length, as with
+  /// some rotary scalings.
   public var neededPositions: Int?
   public var cachePrecision: CachePrecision
   /// Tokens per pass over the weights; nil for what the memory allows.

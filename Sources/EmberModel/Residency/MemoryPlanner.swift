@@ -49,20 +49,18 @@ struct MemoryPlanner {
     return request.neededPositions.map { max(1, $0) }
   }
 
-  /// The longest context that is of use.
-  private var own: Int { min(architecture.contextLength, needed ?? .max) }
-
   // MARK: - Weights in the mapping
 
   /// The plan with everything in the mapping, or everything but tables; nil where it does not fit.
   private func mappedPlan(within budget: Int) -> MemoryPlan? {
+    let own = architecture.contextLength
     for kind in [MemoryPlan.Weights.mapped, .mappedMatrices] {
       let plan = mapped(kind, context: requestedContext ?? own)
       if plan.fits { return plan }
     }
     guard requestedContext == nil else { return nil }
     // A shorter context before weights have to stream, as long as it is of use.
-    let least = min(own, Self.usefulContext)
+    let least = min(own, needed ?? Self.usefulContext)
     guard let context = longest(least...own, { mapped(.mappedMatrices, context: $0).fits })
     else { return nil }
     return mapped(.mappedMatrices, context: context)
@@ -83,7 +81,8 @@ struct MemoryPlanner {
 
   /// The best plan whose weights stream; it may be over the budget where the least is.
   private func streamedPlan(within budget: Int) -> MemoryPlan {
-    var context = requestedContext ?? min(own, needed ?? 2 * Self.usefulContext)
+    let longestUseful = min(architecture.contextLength, needed ?? 2 * Self.usefulContext)
+    var context = requestedContext ?? longestUseful
     if requestedContext == nil {
       // A quarter of what there is to share out.
       let free =
