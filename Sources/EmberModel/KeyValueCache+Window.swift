@@ -41,8 +41,9 @@ extension KeyValueCache {
   private func release(_ range: Range<Int>) {
     for layer in 0..<layerCount where isLocal[layer] {
       for head in 0..<headCount {
-        for part in parts(layer: layer, head: head, groups: 0..<range.upperBound / 16) {
-          memory.release(part, from: part.count / range.upperBound * range.lowerBound)
+        forEachPart(layer: layer, head: head) { start, bytes in
+          let part = UnsafeMutableRawBufferPointer(start: start, count: bytes * range.upperBound)
+          memory.release(part, from: bytes * range.lowerBound)
         }
       }
     }

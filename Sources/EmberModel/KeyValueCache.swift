@@ -145,6 +145,22 @@ package final class KeyValueCache: @unchecked Sendable {
     }
   }
 
+  /// Calls `body` with the beginning of a head's keys, of its values and of their scales, and with
+  /// what a position takes of each, in bytes; allocates nothing.
+  func forEachPart(
+    layer: Int, head: Int, _ body: (_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Void
+  ) {
+    var start = keys(layer, head)
+    func next(_ bytes: Int) {
+      body(start, bytes)
+      start += positions * bytes
+    }
+    next(layout.keys)
+    next(layout.values)
+    next(layout.scales)
+    next(layout.scales)
+  }
+
   /// Takes over positions of a cache of the same shape, in whole groups of sixteen: those of the
   /// first group before the range must be the same in both.
   func copyPositions(_ range: Range<Int>, from other: KeyValueCache) {
