@@ -35,6 +35,12 @@ package final class PrivateMemory: @unchecked Sendable {
     return UnsafeMutableRawBufferPointer(start: address + range.lowerBound, count: range.count)
   }
 
+  /// Gives whole pages back; they are zeros again.
+  package func release(_ range: Range<Int>) {
+    guard !range.isEmpty else { return }
+    SystemCall.discard(bytes(range))
+  }
+
   /// Takes all pages now and keeps them out of the swap.
   ///
   /// - Returns: nil if they are locked.

@@ -182,6 +182,18 @@ package enum SystemCall {
     return address
   }
 
+  /// Gives whole pages of private memory back: they are zeros again.
+  package static func discard(_ pages: UnsafeMutableRawBufferPointer) {
+    #if os(Linux)
+      _ = madvise(pages.baseAddress, pages.count, MADV_DONTNEED)
+    #else
+      // The new mapping takes the place of the old one.
+      _ = mmap(
+        pages.baseAddress, pages.count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANON,
+        -1, 0)
+    #endif
+  }
+
   /// Keeps pages in memory until they are unmapped.
   static func lock(_ range: UnsafeRawBufferPointer) throws(Errno) {
     guard let start = range.baseAddress else { return }

@@ -30,7 +30,8 @@ public final class InferenceSession {
   private let weights: Weights
   private let residency: Residency
   let source: SourceEncoder?
-  let cache: KeyValueCache
+  package let cache: KeyValueCache
+  private var cacheRoom: CacheRoom
   private let scratch: Scratch
   let team: ThreadTeam
   let choosesThreads: Bool
@@ -90,6 +91,7 @@ public final class InferenceSession {
     weights = try residency.weights(of: model)
     cache = try KeyValueCache(
       architecture: architecture, capacity: plan.contextLength, precision: plan.cachePrecision)
+    cacheRoom = CacheRoom(of: model, plan: plan)
     scratch = Scratch(
       architecture: architecture, weights: weights, cache: cache,
       contextLength: plan.contextLength, capacity: chunkLength)
@@ -130,6 +132,9 @@ public final class InferenceSession {
   /// Bytes of the buffers beside the cache.
   public var scratchBytes: Int { scratch.byteCount }
 
+  /// Weights that lie in the cache's room until positions need it, in bytes.
+  public var lentBytes: Int { residency.stream?.slices.lentBytes ?? 0 }
+
   /// Bytes read from the file so far because they have no place in memory.
   public var bytesStreamed: Int { residency.bytesRead }
 
@@ -162,6 +167,7 @@ public final class InferenceSession {
   ///   `ModelError.reading`, after which the session is of no more use.
   public func append(_ tokens: [Int32]) throws(ModelError) -> UnsafeMutableBufferPointer<Float> {
     try check(tokens)
+    reserve(positions: position + tokens.count)
     tokens.withUnsafeBufferPointer { tokens in
       guard let ids = tokens.baseAddress else { return }
       for start in stride(from: 0, to: tokens.count, by: chunkLength) {
@@ -202,6 +208,7 @@ public final class InferenceSession {
   ) throws {
     try check(tokens)
     let before = position
+    reserve(positions: before + tokens.count)
     // One pass over a head that streams has to serve all tokens of the chunk.
     let tile = Activations.tokensPerTile
     let chunkLength = headStreams ? min(chunkLength, tile) : chunkLength
@@ -228,6 +235,11 @@ public final class InferenceSession {
         }
       }
     }
+  }
+
+  /// Makes sure that the cache's room holds no weights where so many positions will lie.
+  func reserve(positions: Int) {
+    if cacheRoom.need(positions) { residency.stream?.takeBack(leaving: cacheRoom.free) }
   }
 
   /// One pass over the weights for up to `chunkLength` tokens, and the logits after some of them.

@@ -70,6 +70,7 @@ public final class ParallelSession {
   private var positions: [Int]
   /// The most that each was.
   private var highestPositions: [Int]
+  private var cacheRoom: CacheRoom
   private let scratch: Scratch
   let team: ThreadTeam
   let choosesThreads: Bool
@@ -136,6 +137,7 @@ public final class ParallelSession {
     positions = [Int](repeating: 0, count: sequences)
     highestPositions = positions
     lastStep = [Int](repeating: 0, count: sequences)
+    cacheRoom = CacheRoom(of: model, plan: plan)
     scratch = Scratch(
       architecture: architecture, weights: weights, cache: caches[0],
       contextLength: plan.contextLength, capacity: stepCapacity, segmentCapacity: sequences,
@@ -170,6 +172,9 @@ public final class ParallelSession {
     }
   }
 
+  /// Weights that lie in the caches' room until positions need it, in bytes.
+  public var lentBytes: Int { residency.stream?.slices.lentBytes ?? 0 }
+
   /// Bytes read from the file so far because they have no place in memory.
   public var bytesStreamed: Int { residency.bytesRead }
 
@@ -196,6 +201,7 @@ public final class ParallelSession {
     if source == target { return }
     let end = positions[source]
     let same = max(0, min(first, positions[target], end))
+    if cacheRoom.need(end, of: target) { residency.stream?.takeBack(leaving: cacheRoom.free) }
     caches[target].copyPositions(same..<end, from: caches[source])
     positions[target] = end
     highestPositions[target] = max(highestPositions[target], end)
@@ -218,6 +224,7 @@ public final class ParallelSession {
   ///   more use.
   public func append(_ additions: [Addition]) throws(ModelError) -> Logits {
     try check(additions)
+    reserve(additions)
     let segments = scratch.segments
     segments.removeAll()
     for addition in additions {
@@ -250,6 +257,16 @@ public final class ParallelSession {
     }
     return Logits(
       count: segments.wantedCount, start: scratch.logits, vocabularySize: scratch.logitsStride)
+  }
+
+  /// Makes sure that the caches' room holds no weights where the new positions will lie.
+  private func reserve(_ additions: [Addition]) {
+    var isLess = false
+    for addition in additions {
+      let end = positions[addition.sequence] + addition.tokens.count
+      if cacheRoom.need(end, of: addition.sequence) { isLess = true }
+    }
+    if isLess { residency.stream?.takeBack(leaving: cacheRoom.free) }
   }
 
   private func workers(tokens: Int) -> Int {

@@ -1,3 +1,5 @@
+import EmberFormat
+
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Musl)
@@ -42,14 +44,7 @@ final class ReservedMemory {
     let lower = max((offset + page - 1) / page, (offset + first) / page) * page
     let upper = (offset + part.count) / page * page
     guard lower < upper else { return }
-    #if os(Linux)
-      _ = madvise(start + lower, upper - lower, MADV_DONTNEED)
-    #else
-      // The new mapping takes the place of the old one.
-      _ = mmap(
-        start + lower, upper - lower, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_FIXED | Self.anonymous, -1, 0)
-    #endif
+    SystemCall.discard(UnsafeMutableRawBufferPointer(start: start + lower, count: upper - lower))
   }
 
   static let pageBytes = max(1, Int(sysconf(CInt(_SC_PAGESIZE))))

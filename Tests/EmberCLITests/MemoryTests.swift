@@ -40,6 +40,20 @@ struct MemoryTests {
     }
   }
 
+  @Test("also when the context is full, and weights have left the cache's room")
+  func fullContext() async throws {
+    let folder = try Self.model.folder()
+    var arguments = Self.base
+    arguments[arguments.firstIndex(of: "6") ?? 0] = "240"
+    let free = try await EmberProcess.run(arguments, in: folder).output
+    let json = try await EmberProcess.run(
+      arguments + ["--memory", "50M", "--no-lookup", "--json"], in: folder
+    ).json
+    #expect((json["text"] as? String).map { $0 + "\n" } == free)
+    #expect(try Self.number(json, "peak_memory_bytes") <= 50_000_000)
+    #expect(try Self.number(json, "lent_bytes") == 0)
+  }
+
   @Test("perplexity and compare keep it too")
   func evaluation() async throws {
     let folder = try Self.model.folder()

@@ -77,6 +77,8 @@ def parse() -> argparse.Namespace:
                         help="also so many prompts at once against one, at 50 percent")
     parser.add_argument("--soak", type=float, metavar="MINUTES",
                         help="instead of all that: Ember at 50 percent, text after text")
+    parser.add_argument("--disk-limit", type=float, metavar="MB/S",
+                        help="let the disk read no faster, so that its share is exact")
     parser.add_argument("--reuse", action="store_true",
                         help="take Ember files that are there, whichever build wrote them")
     parser.add_argument("--cgroup", type=Path, metavar="FOLDER",
@@ -86,7 +88,8 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     args.shapes = args.only.split(",")
     for name, least in (("rounds", 1), ("minutes", 0.1), ("seconds", 0.1), ("limit_seconds", 1),
-                        ("threads", 1), ("context", 64), ("parallel", 2), ("soak", 0.1)):
+                        ("threads", 1), ("context", 64), ("parallel", 2), ("soak", 0.1),
+                        ("disk_limit", 1)):
         value = getattr(args, name)
         if value is not None and value < least:
             parser.error(
@@ -158,6 +161,11 @@ def measure_more(args: argparse.Namespace, setup: measure.Setup, made: list[file
                 else scenarios.lookup(setup, each.shape, each.ember, half))
 
 
+def disk_rate(args: argparse.Namespace) -> int | None:
+    """In bytes/s."""
+    return round(1e6 * args.disk_limit) if args.disk_limit else None
+
+
 def make_report(args: argparse.Namespace) -> Report:
     versions = {"Ember": run([str(args.ember), "--version"]).strip().removeprefix("ember ")}
     if not args.without_llama:
@@ -166,7 +174,7 @@ def make_report(args: argparse.Namespace) -> Report:
             f" ({llama({'do': 'about'})['system'].rstrip(' |')})")
     return Report(
         datetime.date.today().isoformat(), machine.describe(), versions, args.context,
-        args.threads)
+        args.threads, disk_rate(args))
 
 
 def main() -> None:
@@ -178,7 +186,7 @@ def main() -> None:
     plain = ("--no-lookup",) if "--no-lookup" in scenarios.known_options(args.ember) else ()
     setup = measure.Setup(
         args.ember, cgroup.find_parent(args.cgroup), args.context, args.threads, args.seconds,
-        args.limit_seconds, plain)
+        args.limit_seconds, plain, disk_rate(args))
     made = [
         files.make(args.cache, shape, args.ember, args.reuse, not args.without_llama)
         for shape in args.shapes]

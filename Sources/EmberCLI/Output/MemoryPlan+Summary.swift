@@ -15,7 +15,7 @@ extension MemoryPlan {
       if expertSlots > 0 {
         parts.append("\(expertSlots) of \(expertCount) experts \(Format.shortBytes(expertBytes))")
       }
-      parts.append("\(Format.shortBytes(streamedBytes)) streamed per token")
+      parts.append("at most \(Format.shortBytes(streamedBytes)) streamed per token")
     } else {
       parts.append("\(Format.shortBytes(mappedBytes)) mapped")
     }

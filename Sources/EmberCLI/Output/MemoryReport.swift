@@ -10,6 +10,8 @@ struct MemoryReport: Encodable {
   var residency: MemoryPlan.Weights
   var mappedBytes: Int
   var pinnedBytes: Int
+  /// Weights in the cache's room at the end of the text, where positions did not need it yet.
+  var lentBytes: Int
   var ringBytes: Int
   /// Slots for experts, and how often one was in memory when it was needed; null where none is kept so.
   var expertBytes: Int
@@ -27,8 +29,8 @@ struct MemoryReport: Encodable {
   private var pinningIsLimited = false
 
   private enum CodingKeys: String, CodingKey {
-    case memoryBudgetBytes, peakMemoryBytes, residency, mappedBytes, pinnedBytes, ringBytes
-    case expertBytes, expertSlots, expertHitRate
+    case memoryBudgetBytes, peakMemoryBytes, residency, mappedBytes, pinnedBytes, lentBytes
+    case ringBytes, expertBytes, expertSlots, expertHitRate
     case keyValueCacheBytes, keyValueCacheCapacityBytes, scratchBytes
     case streamedBytesPerToken, streamedBytesPerSecond
   }
@@ -40,6 +42,7 @@ struct MemoryReport: Encodable {
     residency = plan.weights
     mappedBytes = plan.mappedBytes
     pinnedBytes = plan.pinnedBytes
+    lentBytes = session.lentBytes
     ringBytes = plan.ringBytes
     expertBytes = plan.expertBytes
     expertSlots = plan.expertSlots
@@ -67,6 +70,7 @@ struct MemoryReport: Encodable {
     ]
     lines += line("mapped", mappedBytes, "weights in the file")
     lines += line("pinned", pinnedBytes, "weights in private memory")
+    lines += line("lent", lentBytes, "weights in the cache's room, until positions need it")
     lines += line("ring", ringBytes, "that the other weights stream through")
     let hits = expertHitRate.value.map { ", in memory for \(Format.percent($0, 1)) of their uses" }
     lines += line("experts", expertBytes, "\(expertSlots) at a time\(hits ?? "")")

@@ -220,6 +220,7 @@ extension PlanReport {
         "a token reads",
         "\(Format.shortBytes(weightBytesPerToken)) of weights, of them"
           + " \(Format.shortBytes(streamedBytesPerToken)) from the file"
+          + (weights == .streamed ? ", less while the context is not full" : "")
       ))
     lines.append(("speed", speedWords))
     return Listing.rendered(lines)

@@ -107,7 +107,8 @@ package struct ModelBenchmark {
     try session.fill(to: positions - 1, with: Self.ids(positions, of: model), isCancelled)
     _ = try session.append([0])
     return .init(
-      peakMemoryBytes: peakMemory(), cacheBytes: session.cacheBytes, plan: session.plan)
+      peakMemoryBytes: peakMemory(), cacheBytes: session.cacheBytes, lentBytes: session.lentBytes,
+      plan: session.plan)
   }
 
   fileprivate func session(threads: Int?) throws -> InferenceSession {

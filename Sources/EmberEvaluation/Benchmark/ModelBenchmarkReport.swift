@@ -20,6 +20,8 @@ package struct ModelBenchmarkReport: Sendable {
     package let peakMemoryBytes: Int
     /// Of the key/value cache, as far as it was filled.
     package let cacheBytes: Int
+    /// Weights in the room that the cache did not need yet.
+    package let lentBytes: Int
     package let plan: MemoryPlan
   }
 
@@ -94,9 +96,9 @@ package struct ModelBenchmarkReport: Sendable {
     self.rows = rows
   }
 
-  /// Of each token that is computed alone, read from the file.
+  /// Of each token that is computed alone behind the deepest position, read from the file.
   package var streamedBytesPerToken: Int {
-    footprint.plan.weights == .streamed ? footprint.plan.streamedBytes : 0
+    footprint.plan.weights == .streamed ? footprint.plan.streamedBytes - footprint.lentBytes : 0
   }
 
   /// 1.1 is the promise: what is needed anyway, and a tenth.
@@ -168,10 +170,13 @@ extension ModelBenchmarkReport: BenchmarkReport {
     ]
   }
 
+  /// Weights in memory that do not stream.
+  private var heldBytes: Int { footprint.plan.pinnedBytes + footprint.lentBytes }
+
   private var budgetWords: String {
     guard let budget = footprint.plan.budget else { return "" }
     func megabytes(_ bytes: Int) -> String { BenchmarkText.fixed(Double(bytes) / 1e6, 1) + " MB" }
-    return " Of a budget of \(megabytes(budget)), \(megabytes(footprint.plan.pinnedBytes)) hold"
+    return " Of a budget of \(megabytes(budget)), \(megabytes(heldBytes)) hold"
       + " weights; \(megabytes(streamedBytesPerToken)) are read from the file for each token."
   }
 

@@ -23,9 +23,10 @@ public enum MemoryBudget: Sendable, Equatable {
   private static func automaticBytes(resident: Int) -> Int {
     let (available, isContained) = AvailableMemory.bytesAndOrigin
     if isContained {
-      // Nobody else is in there, but its bookkeeping and the page cache need a little. Pages of
-      // programs and libraries may have been charged to whoever used them first.
-      return ProcessMemory.anonymous + max(0, available - available / 50 - (4 << 20))
+      // Nobody else is in there, but the kernel's bookkeeping (page tables are a 512th) and the page
+      // cache need a little. Pages of programs and libraries may have been charged to whoever used
+      // them first.
+      return ProcessMemory.anonymous + max(0, available - available / 200 - (4 << 20))
     }
     return resident + available / 10 * 9
   }

@@ -47,7 +47,8 @@ struct Residency: Sendable {
       let slotBytes = WeightSlices.slotBytes(model.inventory, sliceBytes: plan.sliceBytes)
       stream = try WeightStream(
         WeightSlices(model.inventory, sliceBytes: plan.sliceBytes, pinnable: plan.pinnableBytes),
-        of: model.file, slots: plan.slots, slotBytes: slotBytes)
+        of: model.file, slots: plan.slots, slotBytes: slotBytes,
+        room: CacheRoom(of: model, plan: plan).free)
       if !model.inventory.experts.isEmpty {
         experts = try ExpertStore(model.inventory, of: model.file, slots: plan.expertSlots)
       }

@@ -8,15 +8,15 @@ import Synchronization
 /// be read from the disk once sequence n − slots was released, and computed on once all up to n are
 /// there. So two counters say everything: `ready` and `released`.
 final class StreamRing: @unchecked Sendable {
-  // Sendable: `state` is guarded by `condition`, a slot belongs to the thread that claimed its
+  // Sendable: `state` and what streams are guarded by `condition`, a slot belongs to the thread that claimed its
   // sequence until that is announced, and to the computation from then until it is released.
 
   let file: UncachedFile
   let bytesRead = Atomic<Int>(0)
 
   /// The slices that stream, by ticket.
-  private let streamed: [WeightSlices.Slice]
-  private let layerTickets: Int
+  private var streamed: [WeightSlices.Slice]
+  private var layerTickets: Int
   private let memory: PrivateMemory
   private let slots: Int
   private let slotBytes: Int
@@ -44,6 +44,8 @@ final class StreamRing: @unchecked Sendable {
     var held: [Int]
     var sleepingReaders = 0
     var sleepingWorkers = 0
+    var readsInFlight = 0
+    var isPaused = false
     var isStopped = false
     var failure: FormatError?
   }
@@ -55,7 +57,7 @@ final class StreamRing: @unchecked Sendable {
     self.memory = memory
     self.slots = slots
     self.slotBytes = slotBytes
-    streamed = slices.slices.filter { $0.ticket != nil }
+    streamed = slices.slices.filter(\.isStreaming)
     layerTickets = slices.layerTickets
     state = State(held: [Int](repeating: -1, count: slots))
   }
@@ -99,6 +101,26 @@ final class StreamRing: @unchecked Sendable {
     condition.unlock()
   }
 
+  /// Goes on with other slices, from the beginning of a pass; not to be called during one.
+  ///
+  /// What was read ahead is read once more.
+  func restart(with slices: WeightSlices) {
+    condition.lock()
+    state.isPaused = true
+    while state.readsInFlight > 0 { condition.wait() }
+    streamed = slices.slices.filter(\.isStreaming)
+    layerTickets = slices.layerTickets
+    (state.sequence, state.ticket, state.pass) = (0, 0, 0)
+    (state.begunPasses, state.passLength) = (0, 0)
+    for slot in state.held.indices { state.held[slot] = -1 }
+    ready.store(0, ordering: .relaxed)
+    released.store(0, ordering: .relaxed)
+    passStart.store(0, ordering: .relaxed)
+    state.isPaused = false
+    condition.broadcast()
+    condition.unlock()
+  }
+
   var failure: FormatError? {
     condition.lock()
     defer { condition.unlock() }
@@ -136,9 +158,12 @@ final class StreamRing: @unchecked Sendable {
     condition.lock()
     defer { condition.unlock() }
     while !state.isStopped {
-      if let ticket = nextTicket(), state.sequence - released.load(ordering: .relaxed) < slots {
+      if !state.isPaused, let ticket = nextTicket(),
+        state.sequence - released.load(ordering: .relaxed) < slots
+      {
         state.ticket = ticket + 1
         state.sequence += 1
+        state.readsInFlight += 1
         return (state.sequence - 1, streamed[ticket])
       }
       state.sleepingReaders += 1
@@ -151,6 +176,7 @@ final class StreamRing: @unchecked Sendable {
   /// What comes next, or nil while nobody knows: behind the layers of a pass, its head or the layers
   /// of the next pass, which the beginning of the pass decides.
   private func nextTicket() -> Int? {
+    if streamed.isEmpty { return nil }
     if state.ticket == layerTickets, layerTickets < streamed.count {
       if state.pass >= state.begunPasses { return nil }
       if state.hasHead[state.pass % 2] { return state.ticket }
@@ -171,7 +197,8 @@ final class StreamRing: @unchecked Sendable {
     while state.held[count % slots] == count { count += 1 }
     // What was written into the slots is visible to whoever sees the count.
     ready.store(count, ordering: .releasing)
-    if state.sleepingWorkers > 0 { condition.broadcast() }
+    state.readsInFlight -= 1
+    if state.sleepingWorkers > 0 || state.isPaused { condition.broadcast() }
     condition.unlock()
   }
 }

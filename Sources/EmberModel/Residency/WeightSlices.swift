@@ -1,7 +1,7 @@
 import EmberFormat
 
-/// The matrices of a model cut into slices, and where each slice lives: pinned, or in the ring that
-/// it streams through.
+/// The matrices of a model cut into slices, and where each slice lives: pinned, lent a place for a
+/// while, or in the ring that it streams through.
 ///
 /// A slice is some groups of rows of one matrix, a few megabytes: small enough that a ring of some
 /// of them is little memory, large enough for the disk's full speed. Pinned slices are spread evenly
@@ -11,24 +11,35 @@ struct WeightSlices: Sendable {
     let groups: Range<Int>
     /// Bytes of the file.
     let source: Range<Int>
-    /// Among the slices that stream, in the order of use; nil if it is pinned.
-    var ticket: Int?
-    /// First byte in the pinned memory.
-    var place = 0
+    var home = Home.ring(ticket: 0)
 
     var pages: Range<Int> { UncachedFile.pages(around: source) }
+    var isStreaming: Bool { if case .ring = home { true } else { false } }
   }
 
-  let slices: [Slice]
+  enum Home: Sendable, Equatable {
+    /// First byte in the pinned memory.
+    case pinned(place: Int)
+    /// First byte in memory that is wanted back (`lending`).
+    case lent(place: Int)
+    /// Among the slices that stream, in the order of use.
+    case ring(ticket: Int)
+  }
+
+  private(set) var slices: [Slice]
   /// The slices of each matrix of the inventory.
   let ofMatrix: [Range<Int>]
   /// Bytes of the pinned slices, in whole pages.
   let pinnedBytes: Int
+  /// Bytes of the slices that are lent a place.
+  private(set) var lentBytes = 0
   /// Bytes that stream by in a pass with logits, in whole pages.
-  let streamedBytes: Int
+  private(set) var streamedBytes = 0
   /// Slices that stream in the layers; those of the head come behind them.
-  let layerTickets: Int
-  let tickets: Int
+  private(set) var layerTickets = 0
+  private(set) var tickets = 0
+  /// Slices of the head.
+  private let head: Range<Int>
 
   /// - Parameters:
   ///   - sliceBytes: what a slice may take, if four row groups are not more.
@@ -47,7 +58,7 @@ struct WeightSlices: Sendable {
     }
     // The head comes first where it takes no more than half: prompts and evaluations compute the
     // logits of many tokens, a few at a time, and each time the whole head.
-    let head = ofMatrix.last ?? 0..<0
+    head = ofMatrix.last ?? 0..<0
     let headBytes = slices[head].reduce(0) { $0 + $1.pages.count }
     let pinsHead = headBytes <= pinnable / 2
     let layerBytes = slices.reduce(-headBytes) { $0 + $1.pages.count }
@@ -57,30 +68,57 @@ struct WeightSlices: Sendable {
     let share = min(1, Double(max(0, room)) / Double(max(1, total)))
     var passed = 0
     var pinned = 0
-    var streamed = 0
-    var tickets = 0
-    var layerTickets = 0
     for i in slices.indices {
       let bytes = slices[i].pages.count
       let isHead = head.contains(i)
       passed += bytes
       let isDue = Double(pinned) + Double(bytes) / 2 <= share * Double(passed)
       if isHead && pinsHead || isDue && pinned + bytes <= room {
-        slices[i].place = pinned
+        slices[i].home = .pinned(place: pinned)
         pinned += bytes
-      } else {
-        slices[i].ticket = tickets
-        tickets += 1
-        streamed += bytes
-        if !isHead { layerTickets = tickets }
       }
     }
     self.slices = slices
     self.ofMatrix = ofMatrix
     pinnedBytes = pinned
-    streamedBytes = streamed
-    self.layerTickets = layerTickets
-    self.tickets = tickets
+    giveTickets()
+  }
+
+  /// Numbers the slices that stream.
+  private mutating func giveTickets() {
+    (tickets, layerTickets, streamedBytes) = (0, 0, 0)
+    for i in slices.indices {
+      guard case .ring = slices[i].home else { continue }
+      slices[i].home = .ring(ticket: tickets)
+      tickets += 1
+      streamedBytes += slices[i].pages.count
+      if !head.contains(i) { layerTickets = tickets }
+    }
+  }
+
+  /// The same, with as many of the layers' streaming slices as fit into `room` bytes lent a place there.
+  ///
+  /// They are taken in an order of which every beginning is spread over the pass, and lie in that
+  /// order: with less room the last ones stream again, and no other is moved.
+  func lending(_ room: Int) -> WeightSlices {
+    var result = self
+    let streaming = slices.indices.filter { slices[$0].isStreaming && !head.contains($0) }
+    for i in Self.spread(streaming) {
+      let bytes = slices[i].pages.count
+      if result.lentBytes + bytes > room { break }
+      result.slices[i].home = .lent(place: result.lentBytes)
+      result.lentBytes += bytes
+    }
+    result.giveTickets()
+    return result
+  }
+
+  /// In the order of their places' bits read backwards (van der Corput's sequence).
+  private static func spread(_ items: [Int]) -> [Int] {
+    func reversed(_ number: Int) -> UInt32 {
+      (0..<32).reduce(0) { $0 << 1 | UInt32(truncatingIfNeeded: number >> $1) & 1 }
+    }
+    return items.indices.sorted { reversed($0) < reversed($1) }.map { items[$0] }
   }
 
   /// Room that any slice needs, in whole pages.

@@ -10,15 +10,19 @@ import Synchronization
 /// order: threads read them ahead into slots that the computation has left behind, several at a time,
 /// while it waits only for the slice that it needs next. Sequence numbers tell which slice a slot
 /// holds: slices count up from the beginning of the session, and number n lies in slot n mod slots.
+/// Room that the key/value cache does not need yet is lent to some of them (`takeBack`).
 ///
 /// What cannot be read does not stop a step, which has no way to fail in its middle: the step goes on
 /// over whatever the slot holds, and the session throws `failure` before anybody sees a result.
 final class WeightStream: @unchecked Sendable {
-  // Sendable because everything that changes is atomic or guarded by `StreamRing.condition`, and slots
-  // are written only between being released and being announced.
+  // Sendable because everything that changes is atomic, guarded by `StreamRing.condition`, or changed
+  // between steps only, and slots are written only between being released and being announced.
 
-  let slices: WeightSlices
+  private(set) var slices: WeightSlices
+  /// Before anything is lent.
+  private let ownSlices: WeightSlices
   private let pinned: PrivateMemory
+  private let lent: PrivateMemory
   private let ring: StreamRing
   private let threads = DispatchGroup()
 
@@ -30,19 +34,24 @@ final class WeightStream: @unchecked Sendable {
 
   /// Takes the memory; nothing is read yet.
   ///
+  /// - Parameter room: bytes that are lent at first.
   /// - Throws: `ModelError.outOfMemory`
   init(
-    _ slices: WeightSlices, of file: ModelFile, slots: Int, slotBytes: Int
+    _ slices: WeightSlices, of file: ModelFile, slots: Int, slotBytes: Int, room: Int = 0
   ) throws(ModelError) {
+    ownSlices = slices
+    let slices = slices.lending(room)
     self.slices = slices
     let ringBytes = slices.tickets == 0 ? 0 : slots * slotBytes
     do {
       pinned = try PrivateMemory(byteCount: slices.pinnedBytes)
+      lent = try PrivateMemory(byteCount: slices.lentBytes)
       ring = StreamRing(
         file: UncachedFile(file), slices: slices, memory: try PrivateMemory(byteCount: ringBytes),
         slots: slots, slotBytes: slotBytes)
     } catch {
-      throw .outOfMemory(bytes: slices.pinnedBytes + ringBytes, purpose: "weights")
+      throw .outOfMemory(
+        bytes: slices.pinnedBytes + slices.lentBytes + ringBytes, purpose: "weights")
     }
     lockFailure = slices.pinnedBytes == 0 ? nil : pinned.lock()
     guard slices.tickets > 0 else { return }
@@ -60,7 +69,16 @@ final class WeightStream: @unchecked Sendable {
     threads.wait()
   }
 
-  /// Reads the pinned slices, several at a time; call it once, before the first step.
+  /// Takes back what is lent beyond `room` bytes: the slices there stream again. Not during a step.
+  func takeBack(leaving room: Int) {
+    let before = slices.lentBytes
+    if before <= room { return }
+    slices = ownSlices.lending(room)
+    ring.restart(with: slices)
+    lent.release(slices.lentBytes..<before)
+  }
+
+  /// Reads the slices that do not stream, several at a time; call it once, before the first step.
   ///
   /// - Parameter progress: called now and then, on any thread but one at a time.
   /// - Throws: `ModelError.reading`
@@ -68,8 +86,8 @@ final class WeightStream: @unchecked Sendable {
     isCancelled: @Sendable () -> Bool = { false },
     progress: @escaping @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
   ) throws(ModelError) {
-    let total = slices.pinnedBytes
-    let wanted = slices.slices.filter { $0.ticket == nil }
+    let total = slices.pinnedBytes + slices.lentBytes
+    let wanted = slices.slices.filter { !$0.isStreaming }
     let state = Mutex((next: 0, done: 0, failure: FormatError?.none))
     DispatchQueue.concurrentPerform(iterations: min(Self.readers, max(1, wanted.count))) { _ in
       while true {
@@ -80,7 +98,8 @@ final class WeightStream: @unchecked Sendable {
         }
         guard let slice else { return }
         // Places of different slices do not overlap.
-        let target = pinned.bytes(slice.place..<slice.place + slice.pages.count)
+        let target = UnsafeMutableRawBufferPointer(
+          start: address(of: slice), count: slice.pages.count)
         do throws(FormatError) {
           try ring.file.read(slice.pages, upTo: slice.source.upperBound, into: target)
           state.withLock { state in
@@ -108,10 +127,7 @@ final class WeightStream: @unchecked Sendable {
   /// is. Every worker of a step calls it before the phase that reads the slice.
   func wait(for index: Int, of matrix: Matrix) -> (slice: Matrix, firstRow: Int) {
     let slice = slices.slices[index]
-    let pages =
-      if let ticket = slice.ticket { ring.wait(ticket: ticket) } else {
-        pinned.address + slice.place
-      }
+    let pages = address(of: slice)
     let firstRow = 16 * slice.groups.lowerBound
     let view = Matrix(
       type: matrix.type, rows: min(16 * slice.groups.count, matrix.rows - firstRow),
@@ -120,8 +136,17 @@ final class WeightStream: @unchecked Sendable {
     return (view, firstRow)
   }
 
+  /// Where a slice lies, as soon as it is there.
+  private func address(of slice: WeightSlices.Slice) -> UnsafeMutableRawPointer {
+    switch slice.home {
+    case .pinned(let place): pinned.address + place
+    case .lent(let place): lent.address + place
+    case .ring(let ticket): ring.wait(ticket: ticket)
+    }
+  }
+
   /// Gives a slice's slot back; every worker calls it after the phase that read it.
   func release(_ index: Int) {
-    if let ticket = slices.slices[index].ticket { ring.release(ticket: ticket) }
+    if case .ring(let ticket) = slices.slices[index].home { ring.release(ticket: ticket) }
   }
 }

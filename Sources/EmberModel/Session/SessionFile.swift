@@ -62,6 +62,7 @@ public struct SessionFile: Sendable {
       var common = 0
       while common < limit, saved[common] == tokens[common] { common += 1 }
       guard session.cache.canGoOn(at: common, ofText: saved.count) else { return 0 }
+      session.reserve(positions: common)
       try reader.restore(common, into: session)
       session.position = common
       return common

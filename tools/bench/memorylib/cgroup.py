@@ -1,4 +1,4 @@
-"""Memory cgroups, version 2 or 1: a limit, what is charged to it, and whether it killed."""
+"""Memory cgroups, version 2 or 1: limits, what is charged to them, and whether they killed."""
 from __future__ import annotations
 
 import os
@@ -49,14 +49,38 @@ def _fields(path: Path) -> dict[str, int]:
     return {key: int(value) for key, value in zip(words[::2], words[1::2], strict=False)}
 
 
-class MemoryGroup:
-    """A cgroup with a limit and without swap, removed at the end of a `with` block."""
+@dataclass(frozen=True)
+class DiskLimit:
+    """Bytes/s that may be read from the disk that a file lies on."""
 
-    def __init__(self, parent: Parent, limit: int) -> None:
+    rate: int
+    file: Path
+
+    @property
+    def device(self) -> str:
+        """Of the whole disk, MAJOR:MINOR: limits of partitions are not taken."""
+        number = self.file.stat().st_dev
+        name = f"{os.major(number)}:{os.minor(number)}"
+        folder = Path("/sys/dev/block") / name
+        if (folder / "partition").exists():
+            return (folder.resolve().parent / "dev").read_text(encoding="ascii").strip()
+        return name
+
+
+class MemoryGroup:
+    """A cgroup with a limit and without swap, removed at the end of a `with` block.
+
+    With a limit of the disk, too, it is two of them where the interface has version 1.
+    """
+
+    def __init__(self, parent: Parent, limit: int, disk: DiskLimit | None = None) -> None:
         self.version = parent.version
         self.folder = parent.folder / f"ember-memory-{os.getpid()}-{time.monotonic_ns()}"
         self.folder.mkdir()
+        self.folders = [self.folder]
         try:
+            if disk:
+                self._limit_disk(disk)
             if self.version == 1:
                 self._write("memory.limit_in_bytes", limit)
                 self._write("memory.memsw.limit_in_bytes", limit, optional=True)
@@ -64,8 +88,23 @@ class MemoryGroup:
                 self._write("memory.max", limit)
                 self._write("memory.swap.max", 0, optional=True)
         except OSError:
-            self.folder.rmdir()
+            self._remove()
             raise
+
+    def _limit_disk(self, disk: DiskLimit) -> None:
+        if self.version == 2:
+            self._write("io.max", f"{disk.device} rbps={disk.rate}")
+            return
+        folder = ROOT / "blkio" / self.folder.name
+        folder.mkdir()
+        self.folders.append(folder)
+        (folder / "blkio.throttle.read_bps_device").write_text(
+            f"{disk.device} {disk.rate}", encoding="ascii")
+
+    def _remove(self) -> None:
+        for folder in self.folders[::-1]:
+            folder.rmdir()
+            self.folders.remove(folder)
 
     def __enter__(self) -> MemoryGroup:
         return self
@@ -74,21 +113,21 @@ class MemoryGroup:
         # The kernel needs a moment after the last process has ended.
         for _attempt in range(50):
             try:
-                self.folder.rmdir()
+                self._remove()
                 return
             except OSError:
                 time.sleep(0.1)
 
-    def _write(self, name: str, value: int, optional: bool = False) -> None:
+    def _write(self, name: str, value: int | str, optional: bool = False) -> None:
         path = self.folder / name
         if optional and not path.exists():
             return
         path.write_text(str(value), encoding="ascii")
 
     @property
-    def processes(self) -> Path:
-        """The file that a process writes its id to in order to join."""
-        return self.folder / "cgroup.procs"
+    def processes(self) -> list[Path]:
+        """The files that a process writes its id to in order to join."""
+        return [folder / "cgroup.procs" for folder in self.folders]
 
     def held_bytes(self) -> int:
         """What is charged less file pages that the kernel can take back."""

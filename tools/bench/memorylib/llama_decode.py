@@ -33,8 +33,8 @@ def say(values: dict[str, Any]) -> None:
 def main() -> None:
     request = json.loads(sys.argv[1])
     bindings()
-    if request["processes"]:
-        Path(request["processes"]).write_text("0", encoding="ascii")
+    for file in request["processes"]:
+        Path(file).write_text("0", encoding="ascii")
     llama = Llama(request, request["threads"])
     start = time.perf_counter()
     say({"token": 0, "seconds": 0, "read": read_bytes(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from memorylib import disk
-from memorylib.cgroup import MemoryGroup, Parent
+from memorylib.cgroup import DiskLimit, MemoryGroup, Parent
 from memorylib.settings import Budget, Program
 from memorylib.supervise import Outcome, supervise
 from peerslib.processes import ember_command, request_command
@@ -36,7 +36,7 @@ class Result:
     tokens: int = 0
     tokens_per_second: float | None = None
     read_per_token: float | None = None
-    # Of the disk in bytes/s, measured just before and after.
+    # Of the disk in bytes/s, measured just before and after, or its limit.
     disk: float | None = None
     peak_resident: int = 0
     peak_held: int = 0
@@ -57,13 +57,14 @@ class Result:
     def share_of_least_read(self) -> float | None:
         """Bytes read per token over what no use of this budget could avoid.
 
-        What could be pinned is what was pinned, and all of the limit that was never taken.
+        What could be pinned is what was pinned, and all of the limit that the process never had.
         """
         if None in (self.limit, self.pinned, self.read_per_token, self.weights_per_token):
             return None
         assert self.limit is not None and self.pinned is not None
         assert self.read_per_token is not None and self.weights_per_token is not None
-        least = self.weights_per_token - self.pinned - max(0, self.limit - self.peak_held)
+        least = self.weights_per_token - self.pinned - max(
+            0, self.limit - max(self.peak_held, self.peak_resident))
         # Less than a hundredth is no streaming to judge.
         return self.read_per_token / least if least > self.weights_per_token / 100 else None
 
@@ -81,11 +82,16 @@ class Setup:
     limit_seconds: float
     # Of `ember run`, for plain decoding.
     ember_options: tuple[str, ...]
+    # Bytes/s of the disk; None for all that it has.
+    disk_rate: int | None = None
 
 
-def grouped(setup: Setup, limit: int | None) -> Any:
+def grouped(setup: Setup, limit: int | None, file: Path) -> Any:
     """A cgroup of its own, so that counters begin at zero; none without a limit."""
-    return MemoryGroup(setup.cgroups, limit) if limit is not None else nullcontext(None)
+    if limit is None:
+        return nullcontext(None)
+    disk_limit = DiskLimit(setup.disk_rate, file) if setup.disk_rate else None
+    return MemoryGroup(setup.cgroups, limit, disk_limit)
 
 
 def measure(setup: Setup, program: Program, shape: str, file: Path, budget: Budget,
@@ -93,11 +99,11 @@ def measure(setup: Setup, program: Program, shape: str, file: Path, budget: Budg
     """Drops the cache and runs the program, between two looks at the disk."""
     limit = budget.limit(file)
     result = Result(shape, program.label, budget.label, limit, file.stat().st_size)
-    result.disk = disk.bandwidth(file, DISK_SECONDS)
+    disks = [setup.disk_rate or disk.bandwidth(file, DISK_SECONDS)]
     disk.drop_cache(file)
-    with grouped(setup, limit) as group:
+    with grouped(setup, limit, file) as group:
         if program.is_ember:
-            tokens = token_count(setup, result, known_speed)
+            tokens = token_count(setup, result, disks[0], known_speed)
             outcome = supervise(
                 ember_run(setup, file, tokens, *setup.ember_options), group, setup.limit_seconds)
             _read_ember(result, outcome)
@@ -108,16 +114,18 @@ def measure(setup: Setup, program: Program, shape: str, file: Path, budget: Budg
             _read_llama(result, outcome)
     result.seconds = outcome.end - outcome.start
     result.peak_held = outcome.peak_held
-    result.disk = (result.disk + disk.bandwidth(file, DISK_SECONDS)) / 2
+    disks.append(setup.disk_rate or disk.bandwidth(file, DISK_SECONDS))
+    result.disk = statistics.mean(disks)
     return result
 
 
-def token_count(setup: Setup, result: Result, known_speed: float | None) -> int:
+def token_count(setup: Setup, result: Result, disk_rate: float,
+                known_speed: float | None) -> int:
     """As many tokens as the time is long, by an earlier run or a guess."""
     speed = known_speed
     if not speed:
         missing = max(0.0, result.file - 0.9 * (result.limit or 2 * result.file))
-        speed = 1 / max(missing / (result.disk or 1e9), result.file / 12e9)
+        speed = 1 / max(missing / disk_rate, result.file / 12e9)
     most = min(MOST_TOKENS, setup.context - 32)
     return 1 + max(LEAST_TOKENS[True], min(most, round(setup.seconds * speed)))
 
@@ -134,7 +142,8 @@ def _llama_command(setup: Setup, program: Program, file: Path,
                    group: MemoryGroup | None) -> list[str]:
     return request_command("memorylib.llama_decode", {
         "file": str(file), "repack": program.repack, "context": setup.context,
-        "threads": setup.threads, "processes": str(group.processes) if group else None,
+        "threads": setup.threads,
+        "processes": [str(file) for file in group.processes] if group else [],
         "least": LEAST_TOKENS[False], "most": MOST_TOKENS, "seconds": setup.seconds})
 
 

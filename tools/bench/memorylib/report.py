@@ -23,6 +23,7 @@ class Report:
     versions: dict[str, str]
     context: int
     threads: int
+    disk_rate: int | None
     results: list[Result] = field(default_factory=list)
     gains: list[Gain] = field(default_factory=list)
     soaks: list[Soak] = field(default_factory=list)
@@ -55,9 +56,10 @@ class Report:
         sizes = {
             result.program.split(",")[0]: f"{result.file / 1e6:,.0f} MB" for result in results}
         disks = [result.disk for result in results if result.disk]
+        how = "limited to" if self.disk_rate else "read past the cache between the runs:"
         return (f"**Random weights, shape {shape}**: "
                 + ", ".join(f"{program} {size}" for program, size in sizes.items())
-                + f"; the disk, read past the cache between the runs: {spread(disks, 1e9)} GB/s")
+                + f"; the disk, {how} {spread(disks, 1e9)} GB/s")
 
     def raw(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -105,8 +107,8 @@ def _runs(results: list[Result]) -> str:
             if deaths else "yes"])
     return table(header, rows, left=2) + (
         "\n\nHeld: charged to the cgroup, less file pages that the kernel can take back. The least:"
-        " the weights of a token less what was pinned and what was left of the limit. llama.cpp's"
-        " limit begins behind Python and its library.")
+        " the weights of a token less what was pinned and what the process never had of the limit."
+        " llama.cpp's limit begins behind Python and its library.")
 
 
 def _ratios(results: list[Result]) -> str:

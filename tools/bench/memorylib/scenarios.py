@@ -13,7 +13,7 @@ from memorylib.supervise import supervise
 from peerslib.processes import run
 
 LOOKUP_TOKENS = 64
-PARALLEL_TOKENS = 8
+PARALLEL_TOKENS = 32
 # Greedy text of random weights soon repeats one token, so look-up guesses right from the start.
 REPEATING = "one two three four five six seven eight nine ten " * 6
 
@@ -41,7 +41,7 @@ def lookup(setup: Setup, shape: str, file: Path, budget: Budget) -> Gain:
     problem = ""
     for option in ("--no-lookup", "--lookup"):
         disk.drop_cache(file)
-        with grouped(setup, budget.limit(file)) as group:
+        with grouped(setup, budget.limit(file), file) as group:
             command = ember_run(setup, file, LOOKUP_TOKENS, option)
             command[command.index(PROMPT)] = REPEATING
             outcome = supervise(command, group, setup.limit_seconds)
@@ -67,7 +67,7 @@ def parallel(setup: Setup, shape: str, file: Path, budget: Budget, count: int) -
                 str(sequences), "--output", str(results), "--temperature", "0", "--ignore-end",
                 "-n", str(PARALLEL_TOKENS), "--context", "128", "--memory", "auto",
                 "--threads", str(setup.threads), *setup.ember_options]
-            with grouped(setup, budget.limit(file)) as group:
+            with grouped(setup, budget.limit(file), file) as group:
                 outcome = supervise(command, group, setup.limit_seconds)
             failure = death(outcome, "not done")
             speed = None

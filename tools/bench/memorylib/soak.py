@@ -60,7 +60,7 @@ def soak(setup: Setup, file: Path, minutes: float, into: Soak) -> None:
     """Fills `into` as it goes, so that there is something to print when it is interrupted."""
     disk.drop_cache(file)
     start = time.monotonic()
-    with grouped(setup, into.limit) as group:
+    with grouped(setup, into.limit, file) as group:
         while (left := start + 60 * minutes - time.monotonic()) > 1:
             outcome = supervise(
                 ember_run(setup, file, setup.context, *setup.ember_options), group, left,

@@ -80,7 +80,8 @@ def supervise(command: list[str], group: MemoryGroup | None, limit_seconds: floa
     """
     if group and not joins_itself:
         # A shell that becomes the program: it is charged from its first page on.
-        command = ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group.processes), *command]
+        for file in group.processes:
+            command = ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(file), *command]
     with tempfile.TemporaryFile() as errors:
         outcome = Outcome(time.monotonic())
         process = subprocess.Popen(
