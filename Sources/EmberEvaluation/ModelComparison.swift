@@ -19,6 +19,9 @@ public struct ModelComparison: Sendable {
   private let entries: [(model: Model, cachePrecision: CachePrecision)]
   private let threads: Int?
   private let memory: MemoryRequest
+  /// Called now and then while weights are read before the first computation, on any thread but one at
+  /// a time.
+  public var whileReading: @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
 
   /// Of the baseline's logits that are kept.
   private static let keptBytes = 64 << 20
@@ -100,7 +103,7 @@ public struct ModelComparison: Sendable {
       runners.append(
         try WindowRunner(
           model: entry.model, memory: plan, windows: windows, stride: prepared.plan.stride,
-          threads: threads))
+          threads: threads, whileReading: whileReading))
     }
     var divergences = [DivergenceScore](repeating: DivergenceScore(), count: entries.count)
     var softmax = LogSoftmax()

@@ -18,6 +18,9 @@ public struct PerplexityEvaluator: Sendable {
   private let tokenizer: Tokenizer
   private let threads: Int?
   private let memory: MemoryRequest
+  /// Called now and then while weights are read before the first computation, on any thread but one at
+  /// a time.
+  public var whileReading: @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
 
   /// - Parameters:
   ///   - threads: nil for the physical cores that this process may use.
@@ -70,7 +73,8 @@ public struct PerplexityEvaluator: Sendable {
     request.context = .positions(windows.context)
     var runner = try WindowRunner(
       model: model, memory: try MemoryPlan(for: model, request), windows: windows,
-      stride: prepared.plan.stride, threads: threads)
+      stride: prepared.plan.stride, threads: threads,
+      whileReading: whileReading)
     var softmax = LogSoftmax()
     let words = WordStarts(text.ids, tokenizer)
     var (bytesScored, wordsScored) = (0, 0)

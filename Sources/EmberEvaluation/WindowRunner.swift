@@ -9,12 +9,16 @@ struct WindowRunner {
 
   var path: String { session.model.file.path.string }
 
-  /// - Parameter memory: a plan with room for the windows.
+  /// - Parameters:
+  ///   - memory: a plan with room for the windows.
+  ///   - whileReading: called now and then while weights are read.
   /// - Throws: `ModelError.outOfMemory`, `.reading`
   init(
-    model: Model, memory: MemoryPlan, windows: PerplexityProtocol, stride: Int, threads: Int?
+    model: Model, memory: MemoryPlan, windows: PerplexityProtocol, stride: Int, threads: Int?,
+    whileReading: @escaping @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void
   ) throws(ModelError) {
-    session = try InferenceSession(model: model, plan: memory, threads: threads)
+    session = try InferenceSession(
+      model: model, plan: memory, threads: threads, progress: whileReading)
     var applied = windows
     applied.stride = stride
     score = WindowScore(protocol: applied)

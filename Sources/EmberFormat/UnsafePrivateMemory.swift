@@ -17,10 +17,13 @@ package final class PrivateMemory: @unchecked Sendable {
     case other(Errno)
   }
 
+  /// - Parameter inLargePages: whether large pages are asked for, where the system has them: a disk's
+  ///   reads then end in few places. They take no more memory where all of it is used.
   /// - Throws: the system's error.
-  package init(byteCount: Int) throws(Errno) {
+  package init(byteCount: Int, inLargePages: Bool = false) throws(Errno) {
     self.byteCount = max(1, byteCount)
     address = try SystemCall.mapPrivate(byteCount: self.byteCount)
+    if inLargePages { SystemCall.wantLargePages(range) }
   }
 
   deinit { SystemCall.unmap(range) }
@@ -41,7 +44,8 @@ package final class PrivateMemory: @unchecked Sendable {
     SystemCall.discard(bytes(range))
   }
 
-  /// Takes all pages now and keeps them out of the swap.
+  /// Takes all pages and keeps them out of the swap. Where they are to be filled, fill them before: it
+  /// takes them as well, by several threads.
   ///
   /// - Returns: nil if they are locked.
   package func lock() -> LockFailure? {

@@ -182,6 +182,14 @@ package enum SystemCall {
     return address
   }
 
+  /// Asks for large pages; only ever a hint, so errors are dropped.
+  static func wantLargePages(_ range: UnsafeRawBufferPointer) {
+    #if os(Linux)
+      _ = madvise(
+        UnsafeMutableRawPointer(mutating: range.baseAddress), range.count, MADV_HUGEPAGE)
+    #endif
+  }
+
   /// Gives whole pages of private memory back: they are zeros again.
   package static func discard(_ pages: UnsafeMutableRawBufferPointer) {
     #if os(Linux)

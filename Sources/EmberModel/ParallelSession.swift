@@ -105,10 +105,13 @@ public final class ParallelSession {
   /// A session that takes the memory of a plan, which says how many sequences and how many tokens
   /// of a step there may be. Where weights are pinned, they are read now.
   ///
-  /// - Parameter plan: of this model.
+  /// - Parameters:
+  ///   - plan: of this model.
+  ///   - progress: called now and then while weights are read, on any thread but one at a time.
   /// - Throws: `ModelError.outOfMemory`, `.reading`
   public init(
-    model: Model, plan: MemoryPlan, threads: Int? = nil, kernels: Kernels = .best
+    model: Model, plan: MemoryPlan, threads: Int? = nil, kernels: Kernels = .best,
+    progress: @escaping @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
   ) throws(ModelError) {
     let architecture = model.architecture
     let sequences = max(1, min(plan.sequences, 1 << 16))
@@ -151,7 +154,7 @@ public final class ParallelSession {
       // One more than a single sequence: the gathering of the segments' ends.
       phaseCapacity: SourceEncoder.phaseCapacity(
         source, architecture, slices: residency.stream?.slices.slices.count ?? 0) + 1)
-    try residency.stream?.fill()
+    try residency.stream?.fill(progress: progress)
   }
 
   deinit { tokens.deallocate() }

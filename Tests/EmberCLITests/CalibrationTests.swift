@@ -84,6 +84,8 @@ struct CalibrationTests {
     let before = try checkpoint.files
     for (arguments, status, words) in [
       (["--recipe", "best"], 64, "--calibrate or --statistics"),
+      (["--tensor-type", "model.layers.*=q8"], 64, "model.layers.*, which fits none"),
+      (["--tensor-type", "*=q8", "--tensor-type", "*norm*=q8"], 64, "*norm*, which fits none"),
       (["--save-statistics", "a.stats"], 64, "--calibrate"),
       (["--calibrate", "empty.txt"], 65, "no tokens"),
       (["--calibrate", "missing.txt"], 66, "missing.txt: no such file"),

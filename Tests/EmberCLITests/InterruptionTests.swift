@@ -70,10 +70,11 @@ struct InterruptionTests {
   @Test("ends a conversion and leaves no file", arguments: [SIGINT, SIGTERM, SIGHUP])
   func quantize(_ signal: Int32) async throws {
     let checkpoint = try TinyCheckpoint()
-    // Zeros that take no room on the disk: four layers of width 2048.
-    let header: [UInt32] = [2048, 8192, 4, 16, 16, 270, 64]
+    // Zeros that take no room on the disk: sixteen layers of width 2048, which the signal finds at work
+    // however late it comes.
+    let header: [UInt32] = [2048, 8192, 16, 16, 16, 270, 64]
     let floats =
-      270 * 2048 + 4 * (2 * 2048 + 4 * 2048 * 2048 + 3 * 2048 * 8192) + 2048 + 64 * 128
+      270 * 2048 + 16 * (2 * 2048 + 4 * 2048 * 2048 + 3 * 2048 * 8192) + 2048 + 64 * 128
     try checkpoint.write(
       header.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } },
       to: "model.bin")

@@ -37,7 +37,10 @@ struct BatchRun {
     request.neededPositions = needed
     request.sequences = min(parallel, file.prompts.count)
     let plan = try MemoryPlan(for: loaded.model, request)
-    let session = try ParallelSession(model: loaded.model, plan: plan, threads: threads)
+    let reading = ReadingProgress()
+    defer { reading.finish() }
+    let session = try ParallelSession(
+      model: loaded.model, plan: plan, threads: threads, progress: reading.show)
     var generation = self.generation
     generation.seed = seed ?? output.options?.seed ?? .random(in: .min ... .max)
     let options = try recordOptions(generation, plan.contextLength, loaded.model)
@@ -47,9 +50,7 @@ struct BatchRun {
     Interruption.catchSignals()
     let clock = ContinuousClock()
     let start = clock.now
-    let reading = ReadingProgress()
     reading.begin(loaded.model, plan: plan)
-    defer { reading.finish() }
     let progress = Progress(after: .seconds(1))
     defer { progress.finish() }
     let done = try ParallelGenerator(

@@ -65,12 +65,16 @@ struct CompareCommand: ParsableCommand {
     let plan = windows.windowProtocol(modelContext: models[0].architecture.contextLength)
     let progress = Progress()
     defer { progress.finish() }
-    var comparison = try ModelComparison(
+    let reading = ReadingProgress()
+    defer { reading.finish() }
+    var evaluator = try ModelComparison(
       models: models, threads: threads.threads, cachePrecisions: cache.precisions,
-      budget: memory.budget, isForced: memory.force
-    ).compare(
+      budget: memory.budget, isForced: memory.force)
+    evaluator.whileReading = reading.show
+    var comparison = try evaluator.compare(
       text: text, named: self.text.lastComponent?.string, protocol: plan
     ) {
+      reading.finish()
       progress.update(
         done: $0, total: $1, note: "windows, \(models.count * cache.precisions.count) models"
       ) { speed in

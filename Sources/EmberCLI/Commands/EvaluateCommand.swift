@@ -47,10 +47,14 @@ struct EvaluateCommand: ParsableCommand {
     let list = try QuestionFile.read(questions, limit: limit)
     let progress = Progress()
     defer { progress.finish() }
-    let result = try MultipleChoiceEvaluator(
+    let reading = ReadingProgress()
+    defer { reading.finish() }
+    var evaluator = MultipleChoiceEvaluator(
       model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads,
-      cachePrecision: cache.precision, budget: memory.budget, isForced: memory.force
-    ).evaluate(list) {
+      cachePrecision: cache.precision, budget: memory.budget, isForced: memory.force)
+    evaluator.whileReading = reading.show
+    let result = try evaluator.evaluate(list) {
+      reading.finish()
       progress.update(done: $0, total: $1, note: "questions") { speed in
         "\(Format.fixed(speed, 1)) questions/s"
       }

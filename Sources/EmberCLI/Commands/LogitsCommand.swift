@@ -65,8 +65,10 @@ struct LogitsCommand: ParsableCommand {
       for: loaded.model,
       memory.request(
         context: .positions(max(1, ids.count)), cachePrecision: cache.precision))
+    let reading = ReadingProgress()
     let session = try InferenceSession(
-      model: loaded.model, plan: plan, threads: threads.threads)
+      model: loaded.model, plan: plan, threads: threads.threads, progress: reading.show)
+    reading.finish()
     // Printed position by position: all logits of a long text would not fit into memory.
     var output = json.json ? LogitsOutput(jsonFor: ids) : LogitsOutput()
     func take(_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws {

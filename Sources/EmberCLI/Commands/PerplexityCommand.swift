@@ -62,11 +62,17 @@ struct PerplexityCommand: ParsableCommand {
     let plan = windows.windowProtocol(modelContext: loaded.model.architecture.contextLength)
     let progress = Progress()
     defer { progress.finish() }
-    let result = try PerplexityEvaluator(
+    let reading = ReadingProgress()
+    defer { reading.finish() }
+    var evaluator = PerplexityEvaluator(
       model: loaded.model, tokenizer: loaded.tokenizer, threads: threads.threads,
       cachePrecision: cache.precision,
-      budget: memory.budget, isForced: memory.force
-    ).evaluate(text: text, named: path.lastComponent?.string, protocol: plan) {
+      budget: memory.budget, isForced: memory.force)
+    evaluator.whileReading = reading.show
+    let result = try evaluator.evaluate(
+      text: text, named: path.lastComponent?.string, protocol: plan
+    ) {
+      reading.finish()
       progress.update(done: $0, total: $1, note: "windows") { speed in
         "\(Format.fixed(speed * Double(plan.stride), 0)) tokens/s"
       }

@@ -46,7 +46,10 @@ struct SeveralTextsRun {
     request.neededPositions = loaded.tokenizer.neededPositions(
       prompt: prompt, maximumTokens: generation.maximumTokens)
     let plan = try MemoryPlan(for: loaded.model, request)
-    let session = try ParallelSession(model: loaded.model, plan: plan, threads: threads)
+    let reading = ReadingProgress()
+    let session = try ParallelSession(
+      model: loaded.model, plan: plan, threads: threads, progress: reading.show)
+    reading.finish()
     Interruption.catchSignals()
     if !printsJSON { plan.announce(isAskedFor: memory.memory != nil) }
     let clock = ContinuousClock()

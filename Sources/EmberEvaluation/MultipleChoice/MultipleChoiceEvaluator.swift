@@ -19,6 +19,9 @@ public struct MultipleChoiceEvaluator: Sendable {
   private let tokenizer: Tokenizer
   private let threads: Int?
   private let memory: MemoryRequest
+  /// Called now and then while weights are read before the first computation, on any thread but one at
+  /// a time.
+  public var whileReading: @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
 
   /// - Parameters:
   ///   - threads: nil for the physical cores that this process may use.
@@ -44,7 +47,8 @@ public struct MultipleChoiceEvaluator: Sendable {
     if questions.isEmpty { throw EvaluationError.noQuestions }
     var scorer = ContinuationScorer(
       session: try InferenceSession(
-        model: model, plan: try MemoryPlan(for: model, memory), threads: threads))
+        model: model, plan: try MemoryPlan(for: model, memory), threads: threads,
+        progress: whileReading))
     let clock = ContinuousClock()
     var (seconds, truncated) = (0.0, 0)
     var answers: [MultipleChoiceResult.Answer] = []

@@ -135,12 +135,12 @@ struct MemoryPlanner {
 
   private var leastSlice: Int { 64 << 10 }
 
-  /// Slices and slots of a ring that takes a thirty-second of the budget: 4 MB and 8 where that is
+  /// Slices and slots of a ring that takes a thirty-second of the budget: 2 MB and 16 where that is
   /// enough, which the disk needs for its full speed.
   private func ring(within budget: Int) -> (sliceBytes: Int, slots: Int) {
-    var slice = 4 << 20
-    while slice > leastSlice, 8 * slice > budget / 32 { slice /= 2 }
-    return (slice, 8)
+    var slice = 2 << 20
+    while slice > leastSlice, 16 * slice > budget / 32 { slice /= 2 }
+    return (slice, 16)
   }
 
   // MARK: - What all plans have

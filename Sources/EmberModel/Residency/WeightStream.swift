@@ -26,11 +26,12 @@ final class WeightStream: @unchecked Sendable {
   private let ring: StreamRing
   private let threads = DispatchGroup()
 
-  /// Reads in flight. More did not raise the throughput of a virtual disk at 1 to 4 MB each.
-  static let readers = 4
+  /// Reads in flight. More did not raise the throughput of a virtual disk at 1 to 4 MB each, and fewer
+  /// let it vary more.
+  static let readers = 8
 
-  /// Why pinned memory is not locked; nil if it is, or if there is none.
-  let lockFailure: PrivateMemory.LockFailure?
+  /// Why pinned memory is not locked; nil if it is, if there is none, or before it is filled.
+  private(set) var lockFailure: PrivateMemory.LockFailure?
 
   /// Takes the memory; nothing is read yet.
   ///
@@ -42,25 +43,30 @@ final class WeightStream: @unchecked Sendable {
     ownSlices = slices
     let slices = slices.lending(room)
     self.slices = slices
-    let ringBytes = slices.tickets == 0 ? 0 : slots * slotBytes
+    let ringBytes = ownSlices.tickets == 0 ? 0 : slots * slotBytes
     do {
       pinned = try PrivateMemory(byteCount: slices.pinnedBytes)
       lent = try PrivateMemory(byteCount: slices.lentBytes)
       ring = StreamRing(
-        file: UncachedFile(file), slices: slices, memory: try PrivateMemory(byteCount: ringBytes),
-        slots: slots, slotBytes: slotBytes)
+        file: UncachedFile(file), slices: slices,
+        memory: try PrivateMemory(byteCount: ringBytes, inLargePages: true), slots: slots,
+        slotBytes: slotBytes)
     } catch {
       throw .outOfMemory(
         bytes: slices.pinnedBytes + slices.lentBytes + ringBytes, purpose: "weights")
     }
-    lockFailure = slices.pinnedBytes == 0 ? nil : pinned.lock()
-    guard slices.tickets > 0 else { return }
-    for _ in 0..<Self.readers {
-      // A serial queue of its own: it has a thread however busy Dispatch's pool is with computing.
-      // Only what is read is held, not the stream: it would never end.
-      DispatchQueue(label: "ember.weight-stream").async(group: threads) { [ring] in
-        ring.run()
-      }
+    guard ownSlices.tickets > 0 else { return }
+    // Only what is read is held, not the stream: it would never end.
+    Self.startReaders(in: threads) { [ring] in ring.run() }
+  }
+
+  /// Each has a serial queue of its own, and so a thread, however busy Dispatch's pool is with computing
+  /// and however few processors there are.
+  private static func startReaders(
+    in group: DispatchGroup, _ body: @escaping @Sendable () -> Void
+  ) {
+    for _ in 0..<readers {
+      DispatchQueue(label: "ember.weight-stream").async(group: group, execute: body)
     }
   }
 
@@ -83,25 +89,25 @@ final class WeightStream: @unchecked Sendable {
   /// - Parameter progress: called now and then, on any thread but one at a time.
   /// - Throws: `ModelError.reading`
   func fill(
-    isCancelled: @Sendable () -> Bool = { false },
     progress: @escaping @Sendable (_ bytesDone: Int, _ bytesTotal: Int) -> Void = { _, _ in }
   ) throws(ModelError) {
     let total = slices.pinnedBytes + slices.lentBytes
     let wanted = slices.slices.filter { !$0.isStreaming }
     let state = Mutex((next: 0, done: 0, failure: FormatError?.none))
-    DispatchQueue.concurrentPerform(iterations: min(Self.readers, max(1, wanted.count))) { _ in
+    let group = DispatchGroup()
+    Self.startReaders(in: group) {
       while true {
         let slice: WeightSlices.Slice? = state.withLock { state in
-          guard state.failure == nil, state.next < wanted.count, !isCancelled() else { return nil }
+          guard state.failure == nil, state.next < wanted.count else { return nil }
           state.next += 1
           return wanted[state.next - 1]
         }
         guard let slice else { return }
         // Places of different slices do not overlap.
         let target = UnsafeMutableRawBufferPointer(
-          start: address(of: slice), count: slice.pages.count)
+          start: self.address(of: slice), count: slice.pages.count)
         do throws(FormatError) {
-          try ring.file.read(slice.pages, upTo: slice.source.upperBound, into: target)
+          try self.ring.file.read(slice.pages, upTo: slice.source.upperBound, into: target)
           state.withLock { state in
             state.done += slice.pages.count
             progress(state.done, total)
@@ -111,7 +117,9 @@ final class WeightStream: @unchecked Sendable {
         }
       }
     }
+    group.wait()
     if let failure = state.withLock({ $0.failure }) { throw .reading(failure) }
+    if slices.pinnedBytes > 0 { lockFailure = pinned.lock() }
   }
 
   /// Announces a step: one pass over the layers, and over the head if logits are wanted.

@@ -55,6 +55,7 @@ public struct Converter: Sendable {
     let resident = ProcessMemory.resident
     try options.validate()
     let stored = try CheckpointReader.open(checkpoint, tokenizer: options.tokenizer)
+    try options.requireUse(ofRulesFor: stored)
     let memory = ConversionMemory(stored, options: options, resident: resident)
     let budget = options.isForced ? nil : options.memory.resolved(resident: resident)
     if let budget { try memory.refuse(over: budget, checkpoint: checkpoint.string) }

@@ -35,6 +35,22 @@ extension QuantizationOptions {
     type(ofTensor: tensor.name, layerCount: layerCount)
   }
 
+  /// A rule that fits nothing is a mistake in its pattern.
+  ///
+  /// - Throws: `QuantizerError.invalidOption`
+  func requireUse(ofRulesFor checkpoint: Checkpoint) throws(QuantizerError) {
+    var plain = self
+    plain.tensorTypes = []
+    let names = checkpoint.tensors.map(\.name).filter {
+      plain.type(ofTensor: $0, layerCount: 1) != .f32 && !Self.staysHalf($0)
+    }
+    for rule in tensorTypes where !names.contains(where: rule.fits) {
+      throw .invalidOption(
+        name: "--tensor-type", expected: "the name of a matrix, such as \(names.last ?? "head")",
+        found: "\(rule.pattern), which fits none")
+    }
+  }
+
   /// The same by the tensor's canonical name.
   package func type(ofTensor name: String, layerCount: Int) -> BlockType {
     if name.hasSuffix(".bias") || name.hasSuffix("norm.weight")

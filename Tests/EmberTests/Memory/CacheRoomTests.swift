@@ -10,7 +10,9 @@ import Testing
 struct CacheRoomTests {
   private static let context = 512
 
-  private static func plan(_ model: Model, sequences: Int = 1) throws -> MemoryPlan {
+  private static func plan(
+    _ model: Model, pinnedShare: Double = 0.2, sequences: Int = 1
+  ) throws -> MemoryPlan {
     func plan(_ budget: Int, isForced: Bool) throws(ModelError) -> MemoryPlan {
       try MemoryPlan(
         model.inventory, model.architecture,
@@ -20,7 +22,8 @@ struct CacheRoomTests {
         resident: 0, name: "model")
     }
     let least = try plan(0, isForced: true).totalBytes
-    return try plan(least + model.inventory.matrixBytes / 5, isForced: false)
+    return try plan(
+      least + Int(pinnedShare * Double(model.inventory.matrixBytes)), isForced: false)
   }
 
   @Test("the same logits while it is taken back, and no more read than is without a place")
@@ -51,6 +54,25 @@ struct CacheRoomTests {
     let perPass = Double(fresh.bytesStreamed - before) / Double(passes)
     let slack = Double(plan.ringBytes) / Double(passes) + Double(model.inventory.tableRowBytes)
     #expect(abs(perPass - Double(plan.streamedBytes - first)) <= slack, "\(perPass)")
+  }
+
+  @Test("all weights find a place at first, and some lose it later")
+  func nothingStreamsAtFirst() throws {
+    let converted = try ConvertedModel.bundled(bits: 4)
+    let model = converted.model
+    let free = try InferenceSession(model: model, plan: Self.plan(model)).lentBytes
+    // So much pinned that the rest has room in the cache.
+    let plans = try stride(from: 0.9, to: 3, by: 0.02).map { try Self.plan(model, pinnedShare: $0) }
+    let plan = try #require(plans.first { $0.streamedBytes > 0 && $0.streamedBytes < free / 2 })
+    let session = try InferenceSession(model: model, plan: plan, threads: 2)
+    #expect(session.lentBytes == plan.streamedBytes, "the head does not stream")
+    let mapped = try InferenceSession(model: model, contextLength: Self.context, threads: 2)
+    let ids = try StreamedWeightsTests.ids(converted, Self.context)
+    for range in [0..<40, 40..<300, 300..<512] {
+      let expected = try mapped.append(Array(ids[range])).map(\.bitPattern)
+      #expect(try session.append(Array(ids[range])).map(\.bitPattern) == expected, "\(range)")
+    }
+    #expect(session.lentBytes == 0)
   }
 
   @Test("what the cache and the lent slices have is never more than the plan keeps for the cache")

@@ -176,6 +176,9 @@ def _read_ember(result: Result, outcome: Outcome) -> None:
         setattr(result, name, _size(outcome.errors, words) if value is None else value)
     if result.planned_read is not None and result.pinned is None:
         result.pinned = 0.0
+    if result.pinned is not None:
+        # Room of the cache that holds weights until the text is longer.
+        result.pinned += _find(reply, "lent_bytes") or 0
     # The object is printed when the last token is there.
     end = outcome.lines[0][0]
     speed = reply["tokens_per_second"]
