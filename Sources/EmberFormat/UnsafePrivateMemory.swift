@@ -38,10 +38,12 @@ package final class PrivateMemory: @unchecked Sendable {
     return UnsafeMutableRawBufferPointer(start: address + range.lowerBound, count: range.count)
   }
 
-  /// Gives whole pages back; they are zeros again.
+  /// Gives the pages back that lie wholly inside a part of it; they are zeros again.
   package func release(_ range: Range<Int>) {
-    guard !range.isEmpty else { return }
-    SystemCall.discard(bytes(range))
+    let page = SystemCall.pageSize
+    let lower = (range.lowerBound + page - 1) / page * page
+    let upper = range.upperBound / page * page
+    if lower < upper { SystemCall.discard(bytes(lower..<upper)) }
   }
 
   /// Takes all pages and keeps them out of the swap. Where they are to be filled, fill them before: it

@@ -8,8 +8,9 @@ import Synchronization
 /// be read from the disk once sequence n − slots was released, and computed on once all up to n are
 /// there. So two counters say everything: `ready` and `released`.
 final class StreamRing: @unchecked Sendable {
-  // Sendable: `state` and what streams are guarded by `condition`, a slot belongs to the thread that claimed its
-  // sequence until that is announced, and to the computation from then until it is released.
+  // Sendable: `state` and what streams are guarded by `condition`, a slot belongs to the thread that
+  // claimed its sequence until that is announced, and to the computation from then until it is
+  // released.
 
   let file: UncachedFile
   let bytesRead = Atomic<Int>(0)
