@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast tokenizers encode a text, each on one thread.
 
-    tokenizers.py .build/release/ember text.txt tokenizer.json vocabulary.gguf folder/tokenizer.model ...
+    tokenizer_speed.py .build/release/ember text.txt tokenizer.json vocabulary.gguf folder/tokenizer.model ...
 
 The text is repeated until it has 8 MB and encoded by `ember tokenize --count`; what opening the
 tokenizer takes, and the encoding of one letter, is subtracted. Processor time, the best of three
