@@ -59,6 +59,7 @@ final class StreamRing: @unchecked Sendable {
     self.slots = slots
     self.slotBytes = slotBytes
     streamed = slices.slices.filter(\.isStreaming)
+    streamed.reserveCapacity(slices.slices.count)
     layerTickets = slices.layerTickets
     state = State(held: [Int](repeating: -1, count: slots))
   }
@@ -104,12 +105,13 @@ final class StreamRing: @unchecked Sendable {
 
   /// Goes on with other slices, from the beginning of a pass; not to be called during one.
   ///
-  /// What was read ahead is read once more.
+  /// What was read ahead is read once more. Allocates nothing.
   func restart(with slices: WeightSlices) {
     condition.lock()
     state.isPaused = true
     while state.readsInFlight > 0 { condition.wait() }
-    streamed = slices.slices.filter(\.isStreaming)
+    streamed.removeAll(keepingCapacity: true)
+    for slice in slices.slices where slice.isStreaming { streamed.append(slice) }
     layerTickets = slices.layerTickets
     (state.sequence, state.ticket, state.pass) = (0, 0, 0)
     (state.begunPasses, state.passLength) = (0, 0)

@@ -31,8 +31,9 @@ struct WeightSlices: Sendable {
   let ofMatrix: [Range<Int>]
   /// Bytes of the pinned slices, in whole pages.
   let pinnedBytes: Int
-  /// Bytes of the slices that are lent a place.
+  /// Bytes of the slices that are lent a place, and which these are, as they lie there.
   private(set) var lentBytes = 0
+  private var lent: [Int] = []
   /// Bytes that stream by in a pass with logits, in whole pages.
   private(set) var streamedBytes = 0
   /// Slices that stream in the layers; those of the head come behind them.
@@ -108,9 +109,19 @@ struct WeightSlices: Sendable {
       if result.lentBytes + bytes > room { break }
       result.slices[i].home = .lent(place: result.lentBytes)
       result.lentBytes += bytes
+      result.lent.append(i)
     }
     result.giveTickets()
     return result
+  }
+
+  /// Lets the last ones stream again that do not lie in the first `room` bytes; allocates nothing.
+  mutating func takeBack(leaving room: Int) {
+    while lentBytes > room, let last = lent.popLast() {
+      lentBytes -= slices[last].pages.count
+      slices[last].home = .ring(ticket: 0)
+    }
+    giveTickets()
   }
 
   /// In the order of their places' bits read backwards (van der Corput's sequence).

@@ -19,8 +19,6 @@ final class WeightStream: @unchecked Sendable {
   // between steps only, and slots are written only between being released and being announced.
 
   private(set) var slices: WeightSlices
-  /// Before anything is lent.
-  private let ownSlices: WeightSlices
   private let pinned: PrivateMemory
   private let lent: PrivateMemory
   private let ring: StreamRing
@@ -40,10 +38,11 @@ final class WeightStream: @unchecked Sendable {
   init(
     _ slices: WeightSlices, of file: ModelFile, slots: Int, slotBytes: Int, room: Int = 0
   ) throws(ModelError) {
-    ownSlices = slices
+    // Also where all that streams is lent a place for now.
+    let streams = slices.tickets > 0
     let slices = slices.lending(room)
     self.slices = slices
-    let ringBytes = ownSlices.tickets == 0 ? 0 : slots * slotBytes
+    let ringBytes = streams ? slots * slotBytes : 0
     do {
       pinned = try PrivateMemory(byteCount: slices.pinnedBytes)
       lent = try PrivateMemory(byteCount: slices.lentBytes)
@@ -55,7 +54,7 @@ final class WeightStream: @unchecked Sendable {
       throw .outOfMemory(
         bytes: slices.pinnedBytes + slices.lentBytes + ringBytes, purpose: "weights")
     }
-    guard ownSlices.tickets > 0 else { return }
+    guard streams else { return }
     // Only what is read is held, not the stream: it would never end.
     Self.startReaders(in: threads) { [ring] in ring.run() }
   }
@@ -75,11 +74,12 @@ final class WeightStream: @unchecked Sendable {
     threads.wait()
   }
 
-  /// Takes back what is lent beyond `room` bytes: the slices there stream again. Not during a step.
+  /// Takes back what is lent beyond `room` bytes: the slices there stream again. Not during a step;
+  /// allocates nothing.
   func takeBack(leaving room: Int) {
     let before = slices.lentBytes
     if before <= room { return }
-    slices = ownSlices.lending(room)
+    slices.takeBack(leaving: room)
     ring.restart(with: slices)
     lent.release(slices.lentBytes..<before)
   }

@@ -65,7 +65,6 @@ struct TensorTypeTests {
         tensorTypes: [
           TensorTypeRule(pattern: "*", type: .q8), TensorTypeRule(pattern: "*.down.*", type: .q4),
           TensorTypeRule(pattern: "layers.1.*down*", type: .f16),
-          TensorTypeRule(pattern: "nothing", type: .q5),
         ]))
     #expect(types["layers.0.feed_forward.down.weight"] == .q4)
     #expect(types["layers.1.feed_forward.down.weight"] == .f16)

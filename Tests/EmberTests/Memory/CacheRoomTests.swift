@@ -60,17 +60,26 @@ struct CacheRoomTests {
   func nothingStreamsAtFirst() throws {
     let converted = try ConvertedModel.bundled(bits: 4)
     let model = converted.model
-    let free = try InferenceSession(model: model, plan: Self.plan(model)).lentBytes
-    // So much pinned that the rest has room in the cache.
-    let plans = try stride(from: 0.9, to: 3, by: 0.02).map { try Self.plan(model, pinnedShare: $0) }
+    let sequences = 4
+    let free = try ParallelSession(model: model, plan: Self.plan(model, sequences: sequences))
+      .lentBytes
+    // So much pinned that the rest has room in the caches.
+    let plans = try stride(from: 0.4, to: 2, by: 0.02).map {
+      try Self.plan(model, pinnedShare: $0, sequences: sequences)
+    }
     let plan = try #require(plans.first { $0.streamedBytes > 0 && $0.streamedBytes < free / 2 })
-    let session = try InferenceSession(model: model, plan: plan, threads: 2)
+    let session = try ParallelSession(model: model, plan: plan, threads: 2)
     #expect(session.lentBytes == plan.streamedBytes, "the head does not stream")
     let mapped = try InferenceSession(model: model, contextLength: Self.context, threads: 2)
     let ids = try StreamedWeightsTests.ids(converted, Self.context)
-    for range in [0..<40, 40..<300, 300..<512] {
-      let expected = try mapped.append(Array(ids[range])).map(\.bitPattern)
-      #expect(try session.append(Array(ids[range])).map(\.bitPattern) == expected, "\(range)")
+    for start in stride(from: 0, to: Self.context, by: 4) {
+      let tokens = Array(ids[start..<start + 4])
+      let expected = try mapped.append(tokens).map(\.bitPattern)
+      let found = try session.append(
+        (0..<sequences).map { .init(sequence: $0, tokens: tokens, wantsLogits: true) })
+      for i in 0..<sequences {
+        #expect(found[i].map(\.bitPattern) == expected, "position \(start), text \(i)")
+      }
     }
     #expect(session.lentBytes == 0)
   }
