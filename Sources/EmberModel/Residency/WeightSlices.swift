@@ -3,7 +3,7 @@ import EmberFormat
 /// The matrices of a model cut into slices, and where each slice lives: pinned, lent a place for a
 /// while, or in the ring that it streams through.
 ///
-/// A slice is some groups of rows of one matrix, a few megabytes: small enough that a ring of some
+/// A slice is some groups of rows of one matrix, two megabytes or less: small enough that a ring of some
 /// of them is little memory, large enough for the disk's full speed. Pinned slices are spread evenly
 /// over the pass, so that the disk reads all the time while the processors compute.
 struct WeightSlices: Sendable {
