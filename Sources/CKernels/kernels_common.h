@@ -23,6 +23,8 @@
 
 #include "ckernels.h"
 
+#include "transpose.h"
+#include "outliers.h"
 #include "products.h"
 #include "two_level.h"
 
@@ -238,8 +240,8 @@ static float maximum(const float *x, size_t n) {
 #include "sampling.h"
 
 #define EMBER_KERNEL_TABLE                                                                       \
-  {quantize, encode, search_groups, round_groups, multiply_q4, multiply_q8, multiply_q4n,        \
-   multiply_q5, multiply_q6, multiply_f16, quantize_query, attend, attend_q8, attend_q8q4,       \
-   attend_q4, join_attention, rms_norm, layer_norm, silu, gelu_tanh, gelu, relu, soft_cap,       \
-   multiply_elements, add_elements, rotate, exponentials, maximum, extremes, select_keys,        \
-   drop_below, sum_units, count_keys}
+  {quantize, transpose, encode, search_groups, round_groups, multiply_q4, multiply_q8,           \
+   multiply_q4n, multiply_q5, multiply_q6, multiply_f16, quantize_query, attend, attend_q8,      \
+   attend_q8q4, attend_q4, join_attention, rms_norm, layer_norm, silu, gelu_tanh, gelu, relu,    \
+   soft_cap, multiply_elements, add_elements, rotate, exponentials, maximum, extremes,           \
+   select_keys, drop_below, sum_units, count_keys}

@@ -16,22 +16,6 @@ INLINE void store_rows(ember_output y, size_t rows, size_t group, size_t token, 
   }
 }
 
-INLINE v16f gather(const float *values, const uint16_t *columns) {
-  v16f v;
-  for (int lane = 0; lane < 16; lane++) v[lane] = values[columns[lane]];
-  return v;
-}
-
-// acc = fma(value, x[column], acc) per outlier step. Each asks for a line of the row group behind.
-INLINE v16f add_outliers(const uint8_t *steps, size_t count, const float *values, v16f acc) {
-  for (size_t s = 0; s < count; s++) {
-    const uint16_t *columns = (const uint16_t *)(steps + 64 * s);
-    __builtin_prefetch(steps + 64 * (s + count), 0, 3);
-    acc = fma16(load16_half(columns + 16), gather(values, columns), acc);
-  }
-  return acc;
-}
-
 // The dense part of `streams` neighbouring row groups for a single token. DOTS gives the integer sums
 // of one block in each of them, and asks for the lines AHEAD of it.
 #define DENSE_ONE(NAME, TILE, BLOCK_BYTES, DOTS, ZERO)                                           \
@@ -77,12 +61,12 @@ RESIDUAL(residual_q4, Q4_TILE, 256, dots_q4, 8)
 RESIDUAL(residual_q8, Q8_TILE, 512, dots_q8, Q8_ZERO)
 
 #define MULTIPLY(NAME, ONE, MANY, REST, TILE)                                                    \
-  INLINE void NAME##_finish(ember_matrix m, const ember_token_tile *x, ember_output y, size_t g, \
-                            size_t token, v16f acc) {                                            \
+  INLINE void NAME##_one(ember_matrix m, const ember_token_tile *x, ember_output y, size_t g,    \
+                         v16f acc) {                                                             \
     const uint8_t *w = m.data + g * m.group_stride;                                              \
-    acc = REST(w, x, token, acc);                                                                \
-    acc = add_outliers(w + m.column_tiles * TILE, m.outlier_steps, x->values + token * x->columns, acc); \
-    store_rows(y, m.rows, g, token, acc);                                                        \
+    acc = REST(w, x, 0, acc);                                                                    \
+    acc = add_outliers(w + m.column_tiles * TILE, m.outlier_steps, x->values, acc);              \
+    store_rows(y, m.rows, g, 0, acc);                                                            \
   }                                                                                              \
   static void NAME(ember_matrix m, const ember_token_tile *x, ember_output y, size_t first,      \
                    size_t count) {                                                               \
@@ -93,17 +77,20 @@ RESIDUAL(residual_q8, Q8_TILE, 512, dots_q8, Q8_ZERO)
       for (; g < first + each; g++) {                                                            \
         const uint8_t *w = m.data + g * m.group_stride;                                          \
         ONE(w, each * m.group_stride, STREAMS, x, m.column_tiles, sums);                         \
-        for (size_t s = 0; s < STREAMS; s++) NAME##_finish(m, x, y, g + s * each, 0, sums[s]);   \
+        for (size_t s = 0; s < STREAMS; s++) NAME##_one(m, x, y, g + s * each, sums[s]);         \
       }                                                                                          \
       for (g = first + STREAMS * each; g < end; g++) {                                           \
         ONE(m.data + g * m.group_stride, 0, 1, x, m.column_tiles, sums);                         \
-        NAME##_finish(m, x, y, g, 0, sums[0]);                                                   \
+        NAME##_one(m, x, y, g, sums[0]);                                                         \
       }                                                                                          \
       return;                                                                                    \
     }                                                                                            \
     for (; g < end; g++) {                                                                       \
-      MANY(m.data + g * m.group_stride, x, m.column_tiles, sums);                                \
-      for (size_t t = 0; t < x->tokens; t++) NAME##_finish(m, x, y, g, t, sums[t]);              \
+      const uint8_t *w = m.data + g * m.group_stride;                                            \
+      MANY(w, x, m.column_tiles, sums);                                                          \
+      for (size_t t = 0; t < x->tokens; t++) sums[t] = REST(w, x, t, sums[t]);                   \
+      add_outliers_to_tile(w + m.column_tiles * TILE, m.outlier_steps, x, sums);                 \
+      for (size_t t = 0; t < x->tokens; t++) store_rows(y, m.rows, g, t, sums[t]);               \
     }                                                                                            \
   }
 

@@ -55,19 +55,28 @@ INLINE v16f residual_two_level(two_level type, const uint8_t *w, const ember_tok
   return acc;
 }
 
+// One token's residual blocks and row scales.
+INLINE v16f scaled_two_level(two_level type, const uint8_t *group, const ember_token_tile *x,
+                             size_t token, v16f acc) {
+  v16f row_scales;
+  memcpy(&row_scales, group, sizeof row_scales);
+  return residual_two_level(type, group + ROW_SCALES, x, token, acc) * row_scales;
+}
+
+INLINE const uint8_t *two_level_outliers(two_level type, ember_matrix m, const uint8_t *group) {
+  return group + ROW_SCALES + m.column_tiles * two_level_tile(type);
+}
+
 INLINE void finish_two_level(two_level type, ember_matrix m, const ember_token_tile *x,
-                             ember_output y, size_t g, size_t token, v16f acc) {
-  const uint8_t *group = m.data + g * m.group_stride, *tiles = group + ROW_SCALES;
-  const uint8_t *steps = tiles + m.column_tiles * two_level_tile(type);
+                             ember_output y, size_t g, v16f acc) {
+  const uint8_t *group = m.data + g * m.group_stride;
+  const uint8_t *steps = two_level_outliers(type, m, group);
   // What the tiles do not ask for: they are AHEAD of each other, not of outliers and row scales.
   for (size_t s = 0; s <= m.outlier_steps; s++)
     __builtin_prefetch(steps + TWO_LEVEL_AHEAD + 64 * s, 0, 3);
-  acc = residual_two_level(type, tiles, x, token, acc);
-  v16f row_scales;
-  memcpy(&row_scales, group, sizeof row_scales);
-  acc = acc * row_scales;
-  acc = add_outliers(steps, m.outlier_steps, x->values + token * x->columns, acc);
-  store_rows(y, m.rows, g, token, acc);
+  acc = scaled_two_level(type, group, x, 0, acc);
+  acc = add_outliers(steps, m.outlier_steps, x->values, acc);
+  store_rows(y, m.rows, g, 0, acc);
 }
 
 INLINE void multiply_two_level(two_level type, ember_matrix m, const ember_token_tile *x,
@@ -80,17 +89,20 @@ INLINE void multiply_two_level(two_level type, ember_matrix m, const ember_token
       const uint8_t *w = m.data + g * stride + ROW_SCALES;
       dense_two_level_one(type, w, each * stride, STREAMS, x, m.column_tiles, sums);
       for (size_t s = 0; s < STREAMS; s++)
-        finish_two_level(type, m, x, y, g + s * each, 0, sums[s]);
+        finish_two_level(type, m, x, y, g + s * each, sums[s]);
     }
     for (g = first + STREAMS * each; g < end; g++) {
       dense_two_level_one(type, m.data + g * stride + ROW_SCALES, 0, 1, x, m.column_tiles, sums);
-      finish_two_level(type, m, x, y, g, 0, sums[0]);
+      finish_two_level(type, m, x, y, g, sums[0]);
     }
     return;
   }
   for (; g < end; g++) {
-    dense_two_level_tile(type, m.data + g * stride + ROW_SCALES, x, m.column_tiles, sums);
-    for (size_t t = 0; t < x->tokens; t++) finish_two_level(type, m, x, y, g, t, sums[t]);
+    const uint8_t *group = m.data + g * stride;
+    dense_two_level_tile(type, group + ROW_SCALES, x, m.column_tiles, sums);
+    for (size_t t = 0; t < x->tokens; t++) sums[t] = scaled_two_level(type, group, x, t, sums[t]);
+    add_outliers_to_tile(two_level_outliers(type, m, group), m.outlier_steps, x, sums);
+    for (size_t t = 0; t < x->tokens; t++) store_rows(y, m.rows, g, t, sums[t]);
   }
 }
 

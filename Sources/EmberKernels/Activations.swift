@@ -25,7 +25,12 @@ public final class Activations: @unchecked Sendable {
     }
   }
 
+  /// Whether `quantize` makes a transposed tile too, which products with outliers go faster with.
+  public let transposes: Bool
+
   private let capacity: Int
+  /// [paddedColumns][16] of each tile
+  private let transposed: UnsafeMutablePointer<Float>?
   private let codes: UnsafeMutablePointer<Int8>
   private let residualCodes: UnsafeMutablePointer<Int8>
   private let scales: UnsafeMutablePointer<Float>
@@ -38,13 +43,18 @@ public final class Activations: @unchecked Sendable {
   private let residualCounts: UnsafeMutablePointer<Int>
 
   /// Room for `tokens` vectors of up to `columns` columns.
-  public init(tokens: Int, columns: Int, tileLength: Int = tokensPerTile) {
+  public init(
+    tokens: Int, columns: Int, tileLength: Int = tokensPerTile, transposes: Bool = false
+  ) {
     self.columns = columns
     self.tileLength = tileLength
     paddedColumns = Self.padded(columns)
     // Tiles are whole, so that a tile's block list has a place of its own.
     let tiles = (tokens + tileLength - 1) / tileLength
     capacity = tokens * paddedColumns
+    self.transposes = transposes && Self.canTranspose(tokens: tokens, tileLength: tileLength)
+    // Left untouched: the system gives memory only to the tiles that are used.
+    transposed = self.transposes ? .aligned(tiles * Self.tokensPerTile * paddedColumns) : nil
     let blocks = capacity / 32
     // An outlier's column is 16 bits of the file. Behind the last vector there is room for the
     // largest, so that a damaged one reads a wrong number and never foreign memory.
@@ -74,6 +84,7 @@ public final class Activations: @unchecked Sendable {
 
   deinit {
     values.deallocate()
+    transposed?.deallocate()
     codes.deallocate()
     residualCodes.deallocate()
     scales.deallocate()
@@ -86,13 +97,21 @@ public final class Activations: @unchecked Sendable {
     residualCounts.deallocate()
   }
 
-  /// Bytes that a buffer of this size takes.
+  /// Products of a single token gather their outliers.
+  private static func canTranspose(tokens: Int, tileLength: Int) -> Bool {
+    tokens > 1 && tileLength == tokensPerTile
+  }
+
+  /// Bytes that a buffer of this size takes at most.
   public static func byteCount(
     tokens: Int, columns: Int, tileLength: Int = tokensPerTile
   ) -> Int {
     let tiles = (tokens + tileLength - 1) / tileLength
     let blocks = padded(columns) / 32
-    return tokens * (padded(columns) * 6 + blocks * 24) + tiles * (blocks * 4 + 8)
+    let transposed =
+      canTranspose(tokens: tokens, tileLength: tileLength)
+      ? tiles * tokensPerTile * padded(columns) * 4 : 0
+    return transposed + tokens * (padded(columns) * 6 + blocks * 24) + tiles * (blocks * 4 + 8)
       + Int(UInt16.max) * 4
   }
 
@@ -111,7 +130,7 @@ public final class Activations: @unchecked Sendable {
     values + token * paddedColumns
   }
 
-  /// Makes the codes of a tile from its values.
+  /// Makes the codes of a tile from its values, and the transposed tile.
   public func quantize(tile: Int, kernels: Kernels) {
     let range = tokenRange(ofTile: tile)
     let first = range.lowerBound
@@ -125,8 +144,15 @@ public final class Activations: @unchecked Sendable {
       residual_half_sums: residualHalfSums + 2 * first * blocks,
       residual_blocks: residualBlocks + tile * blocks)
     guard let quantize = kernels.table.quantize else { return }
-    residualCounts[tile] = quantize(
-      values + first * paddedColumns, range.count, paddedColumns, storage)
+    let values = values + first * paddedColumns
+    residualCounts[tile] = quantize(values, range.count, paddedColumns, storage)
+    if let transposed = transposedTile(tile) {
+      kernels.table.transpose(values, range.count, paddedColumns, transposed)
+    }
+  }
+
+  private func transposedTile(_ tile: Int) -> UnsafeMutablePointer<Float>? {
+    transposed.map { $0 + tile * Self.tokensPerTile * paddedColumns }
   }
 
   package func tile(_ tile: Int) -> ember_token_tile {
@@ -135,7 +161,7 @@ public final class Activations: @unchecked Sendable {
     let blocks = paddedColumns / 32
     return ember_token_tile(
       tokens: range.count, columns: paddedColumns, values: values + first * paddedColumns,
-      codes: codes + first * paddedColumns, scales: scales + first * blocks,
+      transposed: transposedTile(tile), codes: codes + first * paddedColumns, scales: scales + first * blocks,
       sums: sums + first * blocks, half_sums: halfSums + 2 * first * blocks,
       residual_codes: residualCodes + first * paddedColumns,
       residual_scales: residualScales + first * blocks,

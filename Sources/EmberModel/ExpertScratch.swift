@@ -45,7 +45,9 @@ final class ExpertScratch: @unchecked Sendable {
   }
 
   /// nil where the model has no experts.
-  init?(architecture a: Architecture, capacity: Int) {
+  ///
+  /// - Parameter transposes: whether any matrix has outliers.
+  init?(architecture a: Architecture, capacity: Int, transposes: Bool) {
     guard let shape = a.feedForward.experts else { return nil }
     func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
       let buffer = UnsafeMutablePointer<Float>.aligned(count)
@@ -56,8 +58,8 @@ final class ExpertScratch: @unchecked Sendable {
     routing = ExpertRouting(shape, layers: a.layerCount, capacity: capacity)
     innerWidth = shape.width
     scores = floats(capacity * shape.count)
-    gathered = Activations(tokens: capacity, columns: a.width)
-    inner = Activations(tokens: capacity, columns: shape.width)
+    gathered = Activations(tokens: capacity, columns: a.width, transposes: transposes)
+    inner = Activations(tokens: capacity, columns: shape.width, transposes: transposes)
     ownInner = Activations(tokens: shape.used, columns: shape.width, tileLength: 1)
     ownInner.tokens = shape.used
     gates = floats(rows * shape.width)

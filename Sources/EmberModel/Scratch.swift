@@ -166,9 +166,10 @@ final class Scratch: @unchecked Sendable {
       buffer.initialize(repeating: 0, count: count)
       return buffer
     }
+    let transposes = weights.haveOutliers
     func activations(_ tokens: Int, _ columns: Int) -> Activations {
       total += Activations.byteCount(tokens: tokens, columns: columns)
-      return Activations(tokens: tokens, columns: columns)
+      return Activations(tokens: tokens, columns: columns, transposes: transposes)
     }
     stream = floats(capacity * width)
     normed = activations(capacity, width)
@@ -204,7 +205,7 @@ final class Scratch: @unchecked Sendable {
     queryScales = floats(blocks)
     querySums = .aligned(blocks)
     querySums.initialize(repeating: 0, count: blocks)
-    experts = ExpertScratch(architecture: a, capacity: capacity)
+    experts = ExpertScratch(architecture: a, capacity: capacity, transposes: transposes)
     byteCount =
       total + blocks * 36 + ExpertScratch.byteCount(architecture: a, capacity: capacity)
   }

@@ -61,6 +61,12 @@ package struct Weights: @unchecked Sendable {
         feedForwardOutputNorm, feedForwardSumNorm,
       ].compactMap { $0 }
     }
+
+    /// All but the experts'.
+    var linears: [Linear] {
+      [query, key, value, attentionOutput, up, down]
+        + [gate, mixture?.router, mixture?.sharedGate].compactMap { $0 }
+    }
   }
 }
 
@@ -166,16 +172,25 @@ extension Weights {
     for layer in layers {
       // Those of single heads are shorter, and few.
       sum += layer.norms.reduce(0) { $0 + bytes($1, width) }
-      let matrices = [
-        layer.query, layer.key, layer.value, layer.attentionOutput, layer.up, layer.down,
-      ]
-      let others = [layer.gate, layer.mixture?.router, layer.mixture?.sharedGate]
-      for linear in matrices + others.compactMap({ $0 }) {
+      for linear in layer.linears {
         sum += linear.weight.byteCount + (linear.bias == nil ? 0 : linear.weight.rows * 4)
       }
       sum += layer.mixture?.expertBytesPerToken ?? 0
     }
     return cross.reduce(sum) { $0 + $1.readerBytes }
+  }
+
+  /// Whether any matrix has weights that are kept apart from its blocks.
+  var haveOutliers: Bool {
+    func has(_ matrix: Matrix) -> Bool { matrix.outlierSteps > 0 }
+    return has(head.weight)
+      || layers.contains { layer in
+        layer.linears.contains { has($0.weight) }
+          || layer.mixture?.experts.contains { has($0.gate) || has($0.up) || has($0.down) } == true
+      }
+      || cross.contains { block in
+        [block.query, block.key, block.value, block.output].contains { has($0.weight) }
+      }
   }
 }
 

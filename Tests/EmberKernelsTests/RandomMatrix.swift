@@ -115,10 +115,10 @@ final class RandomMatrix {
 
 /// Activations of normal values; every `featureEvery`-th block has one value 64 times larger.
 func randomActivations(
-  tokens: Int, columns: Int, featureEvery: Int? = nil, seed: UInt64
+  tokens: Int, columns: Int, featureEvery: Int? = nil, transposes: Bool = true, seed: UInt64
 ) -> Activations {
   var random = SplitMix(state: seed)
-  let activations = Activations(tokens: tokens, columns: columns)
+  let activations = Activations(tokens: tokens, columns: columns, transposes: transposes)
   activations.tokens = tokens
   for token in 0..<tokens {
     for column in 0..<columns { activations.vector(token)[column] = random.normal() }

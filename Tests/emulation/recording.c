@@ -48,6 +48,10 @@ static size_t no_quantize(const float *values, size_t tokens, size_t columns,
   return 0;
 }
 
+static void no_transpose(const float *values, size_t tokens, size_t columns, float *transposed) {
+  (void)values, (void)tokens, (void)columns, (void)transposed;
+}
+
 static void no_encode(const float *weights, const float *importance, size_t blocks,
                       const ember_grid *grid, int8_t *codes, uint16_t *scales, float *errors) {
   (void)weights, (void)importance, (void)blocks, (void)grid;
@@ -139,11 +143,10 @@ static void no_count(const float *x, const float *weights, size_t n, uint32_t lo
 }
 
 const ember_kernels recorded_kernels = {
-  no_quantize,       no_encode,     no_search,     no_round,        no_multiply,   no_multiply, no_multiply,
-  no_multiply,       no_multiply,   no_multiply,
-  no_quantize_query, no_attend,     no_attend,     no_attend,       no_attend,     no_join,     no_rms_norm,
-  no_layer_norm,     no_change,     no_change,     no_change,       no_change,     no_cap,
-  no_operation,      no_operation,
-  no_rotate,         no_exponentials, no_maximum,  no_extremes,     no_select,
-  no_drop,           no_sum,        no_count,
+  no_quantize,     no_transpose,  no_encode,       no_search,   no_round,    no_multiply,
+  no_multiply,     no_multiply,   no_multiply,     no_multiply, no_multiply, no_quantize_query,
+  no_attend,       no_attend,     no_attend,       no_attend,   no_join,     no_rms_norm,
+  no_layer_norm,   no_change,     no_change,       no_change,   no_change,   no_cap,
+  no_operation,    no_operation,  no_rotate,       no_exponentials, no_maximum, no_extremes,
+  no_select,       no_drop,       no_sum,          no_count,
 };

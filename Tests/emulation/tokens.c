@@ -68,8 +68,14 @@ ember_token_tile quantized_tile(kernel_pair kernels, const float *values, size_t
   same_bytes("residual_sums", a.residual_sums, b.residual_sums, 4 * count);
   same_bytes("residual_half_sums", a.residual_half_sums, b.residual_half_sums, 4 * count);
   same_bytes("residual_blocks", a.residual_blocks, b.residual_blocks, 4 * blocks);
+  float *transposed = room(64 * padded, 0), *got_transposed = room(64 * padded, 0);
+  kernels.expected->transpose(values, tokens, padded, transposed);
+  forget_stack();
+  kernels.tested->transpose(values, tokens, padded, got_transposed);
+  same_bytes("transposed", transposed, got_transposed, 64 * padded);
   return (ember_token_tile){
-    .tokens = tokens, .columns = padded, .values = values, .codes = a.codes, .scales = a.scales,
+    .tokens = tokens, .columns = padded, .values = values,
+    .transposed = one_in(4) ? NULL : transposed, .codes = a.codes, .scales = a.scales,
     .sums = a.sums, .half_sums = a.half_sums, .residual_codes = a.residual_codes,
     .residual_scales = a.residual_scales, .residual_sums = a.residual_sums,
     .residual_half_sums = a.residual_half_sums, .residual_blocks = a.residual_blocks,

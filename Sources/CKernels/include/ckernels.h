@@ -36,6 +36,7 @@ typedef struct {
   size_t tokens;   // 1 ... 16
   size_t columns;  // a multiple of 64; padding is zero
   const float *values;                // [tokens][columns]
+  const float *transposed;            // [columns][16], a token in each lane; or NULL
   const int8_t *codes;                // [columns / 32][tokens][32]
   const float *scales;                // [columns / 32][tokens]
   const int32_t *sums;                // [columns / 32][tokens], sum of a block's codes
@@ -147,6 +148,10 @@ typedef struct {
   // scale = max|x| / 127, code = nearest even of x · (127 / max|x|). A block gets residual codes
   // where at least 16 of its 32 codes lie in -4 ... 4 (and max|x| is finite and not 0).
   size_t (*quantize)(const float *values, size_t tokens, size_t columns, ember_tile_storage storage);
+
+  // transposed[column][16] of a tile's values [tokens][columns]: a token in each lane, then zeros. A
+  // product with outliers needs it to be fast with many tokens; the bits are the same without.
+  void (*transpose)(const float *values, size_t tokens, size_t columns, float *transposed);
 
   // Encodes blocks of 32 weights, w ≈ scale · code, each with the scale that loses least.
   // Each factor gives an inverse scale, the integers nearest to the weights under it, and for these

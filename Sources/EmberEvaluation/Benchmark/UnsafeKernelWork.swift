@@ -40,6 +40,9 @@ enum KernelWorks {
           MatrixWork(type, (1024, 2048), tokens: tokens, perRun: 1, fromCache: true, memory))
       }
     }
+    for tokens in [1, 16, 128] {
+      works.append(OutlierWork(.q4n, rows: 1024, columns: 2048, tokens: tokens, memory))
+    }
     for precision in CachePrecision.allCases {
       works.append(AttentionWork(decodingAt: 4096, precision, memory))
       works.append(AttentionWork(promptTokens: 256, precision, memory))
@@ -96,13 +99,7 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
           )
         }
       } ?? []
-    inputs = Activations(tokens: tokens, columns: columns)
-    inputs.tokens = tokens
-    var random = SplitMix64(seed: 3)
-    for token in 0..<tokens {
-      for i in 0..<columns { inputs.vector(token)[i] = Float(random.nextUnit()) - 0.5 }
-    }
-    for tile in 0..<inputs.tileCount { inputs.quantize(tile: tile, kernels: .best) }
+    inputs = randomInputs(tokens: tokens, columns: columns)
     output = .aligned(tokens * rows)
     output.initialize(repeating: 0, count: tokens * rows)
   }
@@ -120,4 +117,79 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
     }
     cursor += perRun
   }
+}
+
+/// Products of a matrix that stays in the cache, with one weight in two hundred kept apart.
+private final class OutlierWork: KernelWork, @unchecked Sendable {
+  // Sendable for the reason given at MatrixWork.
+  let name: String
+  let place = KernelOperands.cache
+  let bytes: Int
+  let operations: Int
+  let arithmetic = ArithmeticPeak.Kind.int8
+  let isThreaded = true
+  private let matrix: Matrix
+  private let weights: UnsafeMutableRawPointer
+  private let inputs: Activations
+  /// [tokens][rows]
+  private let output: UnsafeMutablePointer<Float>
+
+  init(
+    _ type: MatrixType, rows: Int, columns: Int, tokens: Int, _ memory: UnsafeRawBufferPointer
+  ) {
+    let steps = (columns + 199) / 200
+    name =
+      (tokens == 1 ? "mat-vec" : "mat-mul") + " \(type) \(rows)×\(columns), 0.5 % outliers"
+      + (tokens == 1 ? "" : ", \(tokens) tokens")
+    let dense = type.rowScaleBytes + columns / 64 * type.tileBytes
+    let stride = dense + 64 * steps
+    bytes = rows / 16 * stride
+    operations = 2 * rows * columns * tokens
+    weights = .allocate(byteCount: bytes, alignment: 64)
+    var random = SplitMix64(seed: 4)
+    for group in 0..<rows / 16 {
+      let start = weights + group * stride
+      if let base = memory.baseAddress, memory.count >= bytes {
+        start.copyMemory(from: base + group * dense, byteCount: dense)
+      }
+      for step in 0..<16 * steps {
+        let place = start + dense + step / 16 * 64 + step % 16 * 2
+        place.storeBytes(of: UInt16(random.next() % UInt64(columns)), as: UInt16.self)
+        (place + 32).storeBytes(of: Half.bits(Float(random.nextUnit()) - 0.5), as: UInt16.self)
+      }
+    }
+    matrix = Matrix(
+      type: type, rows: rows, columns: columns, outlierSteps: steps,
+      data: UnsafeRawPointer(weights))
+    inputs = randomInputs(tokens: tokens, columns: columns, transposes: true)
+    output = .aligned(tokens * rows)
+    output.initialize(repeating: 0, count: tokens * rows)
+  }
+
+  deinit {
+    weights.deallocate()
+    output.deallocate()
+  }
+
+  func run(_ team: ThreadTeam, _ kernels: Kernels) {
+    team.step { worker in
+      worker.phase(dividing: matrix.rowGroups) { groups in
+        matrix.multiply(
+          inputs, groups: groups, output: output, stride: matrix.rows, kernels: kernels)
+      }
+    }
+  }
+}
+
+private func randomInputs(
+  tokens: Int, columns: Int, transposes: Bool = false
+) -> Activations {
+  let inputs = Activations(tokens: tokens, columns: columns, transposes: transposes)
+  inputs.tokens = tokens
+  var random = SplitMix64(seed: 3)
+  for token in 0..<tokens {
+    for i in 0..<columns { inputs.vector(token)[i] = Float(random.nextUnit()) - 0.5 }
+  }
+  for tile in 0..<inputs.tileCount { inputs.quantize(tile: tile, kernels: .best) }
+  return inputs
 }

@@ -6,6 +6,14 @@ let scalarTable = ember_kernels(
     guard let values else { return 0 }
     return ScalarQuantize.quantize(values, tokens: tokens, columns: columns, into: storage)
   },
+  transpose: { values, tokens, columns, transposed in
+    guard let values, let transposed else { return }
+    for column in 0..<columns {
+      for lane in 0..<16 {
+        transposed[16 * column + lane] = lane < tokens ? values[lane * columns + column] : 0
+      }
+    }
+  },
   encode: { weights, importance, blocks, grid, codes, scales, errors in
     guard let weights, let importance, let grid = grid?.pointee, let codes, let scales, let errors
     else { return }
