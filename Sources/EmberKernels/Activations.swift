@@ -161,8 +161,9 @@ public final class Activations: @unchecked Sendable {
     let blocks = paddedColumns / 32
     return ember_token_tile(
       tokens: range.count, columns: paddedColumns, values: values + first * paddedColumns,
-      transposed: transposedTile(tile), codes: codes + first * paddedColumns, scales: scales + first * blocks,
-      sums: sums + first * blocks, half_sums: halfSums + 2 * first * blocks,
+      transposed: transposedTile(tile), codes: codes + first * paddedColumns,
+      scales: scales + first * blocks, sums: sums + first * blocks,
+      half_sums: halfSums + 2 * first * blocks,
       residual_codes: residualCodes + first * paddedColumns,
       residual_scales: residualScales + first * blocks,
       residual_sums: residualSums + first * blocks,

@@ -40,8 +40,12 @@ enum KernelWorks {
           MatrixWork(type, (1024, 2048), tokens: tokens, perRun: 1, fromCache: true, memory))
       }
     }
+    let apart = OutlierMatrix(.q4n, (1024, 2048), copying: memory)
     for tokens in [1, 16, 128] {
-      works.append(OutlierWork(.q4n, rows: 1024, columns: 2048, tokens: tokens, memory))
+      works.append(
+        MatrixWork(
+          .q4n, (1024, 2048), tokens: tokens, perRun: 1, fromCache: true,
+          outlierSteps: OutlierMatrix.steps(columns: 2048), apart.bytes, keeping: apart))
     }
     for precision in CachePrecision.allCases {
       works.append(AttentionWork(decodingAt: 4096, precision, memory))
@@ -65,28 +69,31 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
   /// All that fit in the memory, or one that stays in the cache.
   private let matrices: [Matrix]
   private let perRun: Int
+  private let owner: AnyObject?
   private let inputs: Activations
   /// [tokens][rows]
   private let output: UnsafeMutablePointer<Float>
   private let rows: Int
   private var cursor = 0
 
+  /// - Parameter owner: kept alive, as what gives back `memory`.
   init(
     _ type: MatrixType, _ size: (rows: Int, columns: Int), tokens: Int, perRun: Int,
-    fromCache: Bool, _ memory: UnsafeRawBufferPointer
+    fromCache: Bool, outlierSteps: Int = 0, _ memory: UnsafeRawBufferPointer,
+    keeping owner: AnyObject? = nil
   ) {
     let (rows, columns) = size
     self.rows = rows
     self.perRun = perRun
+    self.owner = owner
     name =
-      tokens == 1
-      ? "mat-vec \(type) \(rows)×\(columns)"
-      : "mat-mul \(type) \(rows)×\(columns), \(tokens) tokens"
+      (tokens == 1 ? "mat-vec" : "mat-mul") + " \(type) \(rows)×\(columns)"
+      + (outlierSteps == 0 ? "" : ", 0.5 % outliers") + (tokens == 1 ? "" : ", \(tokens) tokens")
     place = fromCache ? .cache : .memory
     arithmetic = type == .f16 ? .f32 : .int8
-    // Row scales and tiles of 16 × 64 weights, without outliers: a multiple of 64 bytes, so all are
-    // aligned.
-    let matrixBytes = rows / 16 * (type.rowScaleBytes + columns / 64 * type.tileBytes)
+    // Row scales, tiles of 16 × 64 weights and outliers: a multiple of 64 bytes, so all are aligned.
+    let matrixBytes =
+      rows / 16 * (type.rowScaleBytes + columns / 64 * type.tileBytes + outlierSteps * 64)
     bytes = matrixBytes * perRun
     operations = 2 * rows * columns * tokens * perRun
     let count = fromCache ? 1 : memory.count / matrixBytes
@@ -95,11 +102,17 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
         (0..<count).map {
           // In bounds: count matrices of this size fit.
           Matrix(
-            type: type, rows: rows, columns: columns, outlierSteps: 0, data: base + $0 * matrixBytes
-          )
+            type: type, rows: rows, columns: columns, outlierSteps: outlierSteps,
+            data: base + $0 * matrixBytes)
         }
       } ?? []
-    inputs = randomInputs(tokens: tokens, columns: columns)
+    inputs = Activations(tokens: tokens, columns: columns, transposes: outlierSteps > 0)
+    inputs.tokens = tokens
+    var random = SplitMix64(seed: 3)
+    for token in 0..<tokens {
+      for i in 0..<columns { inputs.vector(token)[i] = Float(random.nextUnit()) - 0.5 }
+    }
+    for tile in 0..<inputs.tileCount { inputs.quantize(tile: tile, kernels: .best) }
     output = .aligned(tokens * rows)
     output.initialize(repeating: 0, count: tokens * rows)
   }
@@ -117,79 +130,4 @@ private final class MatrixWork: KernelWork, @unchecked Sendable {
     }
     cursor += perRun
   }
-}
-
-/// Products of a matrix that stays in the cache, with one weight in two hundred kept apart.
-private final class OutlierWork: KernelWork, @unchecked Sendable {
-  // Sendable for the reason given at MatrixWork.
-  let name: String
-  let place = KernelOperands.cache
-  let bytes: Int
-  let operations: Int
-  let arithmetic = ArithmeticPeak.Kind.int8
-  let isThreaded = true
-  private let matrix: Matrix
-  private let weights: UnsafeMutableRawPointer
-  private let inputs: Activations
-  /// [tokens][rows]
-  private let output: UnsafeMutablePointer<Float>
-
-  init(
-    _ type: MatrixType, rows: Int, columns: Int, tokens: Int, _ memory: UnsafeRawBufferPointer
-  ) {
-    let steps = (columns + 199) / 200
-    name =
-      (tokens == 1 ? "mat-vec" : "mat-mul") + " \(type) \(rows)×\(columns), 0.5 % outliers"
-      + (tokens == 1 ? "" : ", \(tokens) tokens")
-    let dense = type.rowScaleBytes + columns / 64 * type.tileBytes
-    let stride = dense + 64 * steps
-    bytes = rows / 16 * stride
-    operations = 2 * rows * columns * tokens
-    weights = .allocate(byteCount: bytes, alignment: 64)
-    var random = SplitMix64(seed: 4)
-    for group in 0..<rows / 16 {
-      let start = weights + group * stride
-      if let base = memory.baseAddress, memory.count >= bytes {
-        start.copyMemory(from: base + group * dense, byteCount: dense)
-      }
-      for step in 0..<16 * steps {
-        let place = start + dense + step / 16 * 64 + step % 16 * 2
-        place.storeBytes(of: UInt16(random.next() % UInt64(columns)), as: UInt16.self)
-        (place + 32).storeBytes(of: Half.bits(Float(random.nextUnit()) - 0.5), as: UInt16.self)
-      }
-    }
-    matrix = Matrix(
-      type: type, rows: rows, columns: columns, outlierSteps: steps,
-      data: UnsafeRawPointer(weights))
-    inputs = randomInputs(tokens: tokens, columns: columns, transposes: true)
-    output = .aligned(tokens * rows)
-    output.initialize(repeating: 0, count: tokens * rows)
-  }
-
-  deinit {
-    weights.deallocate()
-    output.deallocate()
-  }
-
-  func run(_ team: ThreadTeam, _ kernels: Kernels) {
-    team.step { worker in
-      worker.phase(dividing: matrix.rowGroups) { groups in
-        matrix.multiply(
-          inputs, groups: groups, output: output, stride: matrix.rows, kernels: kernels)
-      }
-    }
-  }
-}
-
-private func randomInputs(
-  tokens: Int, columns: Int, transposes: Bool = false
-) -> Activations {
-  let inputs = Activations(tokens: tokens, columns: columns, transposes: transposes)
-  inputs.tokens = tokens
-  var random = SplitMix64(seed: 3)
-  for token in 0..<tokens {
-    for i in 0..<columns { inputs.vector(token)[i] = Float(random.nextUnit()) - 0.5 }
-  }
-  for tile in 0..<inputs.tileCount { inputs.quantize(tile: tile, kernels: .best) }
-  return inputs
 }
