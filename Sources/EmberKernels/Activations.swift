@@ -130,7 +130,7 @@ public final class Activations: @unchecked Sendable {
     values + token * paddedColumns
   }
 
-  /// Makes the codes of a tile from its values, and the transposed tile.
+  /// Makes the codes of a tile from its values, and the transposed tile where there is one.
   public func quantize(tile: Int, kernels: Kernels) {
     let range = tokenRange(ofTile: tile)
     let first = range.lowerBound
@@ -151,8 +151,10 @@ public final class Activations: @unchecked Sendable {
     }
   }
 
+  /// nil as well where tokens are too few for it to pay: products gather for fewer than four.
   private func transposedTile(_ tile: Int) -> UnsafeMutablePointer<Float>? {
-    transposed.map { $0 + tile * Self.tokensPerTile * paddedColumns }
+    guard let transposed, tokenRange(ofTile: tile).count >= 4 else { return nil }
+    return transposed + tile * Self.tokensPerTile * paddedColumns
   }
 
   package func tile(_ tile: Int) -> ember_token_tile {
